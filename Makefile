@@ -1,0 +1,41 @@
+# `make` alone prints what there is to make.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench test-containers lock clean
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Hash-checked installation into .venv, again whenever a pin changed.
+.venv/.installed: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dzgrant needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: .venv/.installed ## play the whole story: publish, subscribe, approve, read, revoke
+	$(BIN)/dzgrant demo
+
+check: .venv/.installed ## formatting, lint, types, import arrows
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## every check and every test, against real servers
+	$(BIN)/pytest
+
+test-containers: .venv/.installed ## the same tests, with the database servers from Docker
+	DZGRANT_TEST_SERVERS=containers $(BIN)/pytest
+
+bench: .venv/.installed ## calls, statements, CPU and memory for each grant, beside their floors
+	$(BIN)/python -m tests.bench
+
+lock: .venv/.installed ## pin again what pyproject.toml asks for
+	./requirements/lock
+
+clean: ## remove what the targets above made
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

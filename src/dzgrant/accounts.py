@@ -1,0 +1,228 @@
+"""AWS clients, in this account or in another through a role: one cached client per (account, role, Region, service).
+
+Reaching AWS is the SDK's own configuration and nothing else: AWS_REGION, AWS_ENDPOINT_URL, the credentials chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+from uuid import uuid4
+
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioDeferredRefreshableCredentials
+from aiobotocore.session import AioSession, get_session
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from cachetools import LRUCache
+
+from dzgrant.errors import DzgrantError, Misconfigured, Refused, Transient
+from dzgrant.model import AccountId, Arn, Region
+from dzgrant.settings import Settings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_datazone import DataZoneClient
+    from types_aiobotocore_dynamodb import DynamoDBClient
+    from types_aiobotocore_events import EventBridgeClient
+    from types_aiobotocore_glue import GlueClient
+    from types_aiobotocore_secretsmanager import SecretsManagerClient
+    from types_aiobotocore_sqs import SQSClient
+    from types_aiobotocore_sts import STSClient
+
+Role = Literal["producer", "consumer"]
+AwsError = (ClientError, BotoCoreError)
+"""What an `except` must name to catch every failure of an AWS call."""
+
+# Chained roles live for an hour at most, whatever is asked for (STS AssumeRole, "role chaining").
+_ROLE_SECONDS = 3600
+_MAX_PLACES = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    role: Role | None
+    account: AccountId | None
+    region: Region | None
+
+
+class Accounts:
+    """An async context manager; leaving it closes every client. Tasks share it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._exit = AsyncExitStack()
+        self._home = get_session()
+        self._sessions: LRUCache[tuple[Role, AccountId], AioSession] = LRUCache(_MAX_PLACES)
+        self._clients: dict[tuple[_Place, str], Any] = {}
+        self._opening = asyncio.Lock()
+        # The long poll of the queue has a client (and so a pool) of its own; see `sqs`.
+        self._config = AioConfig(
+            max_pool_connections=settings.concurrency * 2 + 4,
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            user_agent_extra="dzgrant",
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exit.aclose()
+        self._clients.clear()
+
+    async def datazone(self) -> DataZoneClient:
+        """DataZone of the domain's account, where the worker runs."""
+        client: DataZoneClient = await self._client("datazone", _HOME)
+        return client
+
+    async def dynamodb(self) -> DynamoDBClient:
+        client: DynamoDBClient = await self._client("dynamodb", _HOME)
+        return client
+
+    async def events(self) -> EventBridgeClient:
+        client: EventBridgeClient = await self._client("events", _HOME)
+        return client
+
+    async def sqs(self) -> SQSClient:
+        client: SQSClient = await self._client("sqs", _HOME)
+        return client
+
+    async def glue(self, account: AccountId, region: Region) -> GlueClient:
+        """Glue of a producer account, through the producer role."""
+        client: GlueClient = await self._client("glue", _Place(role="producer", account=account, region=region))
+        return client
+
+    async def secrets(self, role: Role, account: AccountId, region: Region) -> SecretsManagerClient:
+        client: SecretsManagerClient = await self._client("secretsmanager", _Place(role=role, account=account, region=region))
+        return client
+
+    def role_arn(self, role: Role, account: AccountId, region: Region) -> Arn:
+        """The ARN of the role that the settings name, in that account."""
+        name = self._settings.producer_role_name if role == "producer" else self._settings.consumer_role_name
+        return Arn(f"arn:{self._home.get_partition_for_region(region)}:iam::{account}:role/{name}")
+
+    async def _client(self, service: str, place: _Place) -> Any:
+        key = (place, service)
+        if (client := self._clients.get(key)) is not None:
+            return client
+        async with self._opening:
+            if (client := self._clients.get(key)) is not None:
+                return client
+            session = self._home
+            if place.role and place.account and place.region:
+                session = await self._assumed(place.role, place.account, place.region)
+            try:
+                create: Any = session.create_client  # typed by 400 literal overloads; the callers above say the types
+                client = await self._exit.enter_async_context(create(service, region_name=place.region, config=self._config))
+            except (NoRegionError, NoCredentialsError) as error:
+                raise Misconfigured(
+                    f"no {service} client: {error}", do="set AWS_REGION and give the process AWS credentials"
+                ) from None
+            self._clients[key] = client
+            return client
+
+    async def _assumed(self, role: Role, account: AccountId, region: Region) -> AioSession:
+        key = (role, account)
+        if (session := self._sessions.get(key)) is not None:
+            return session
+        role_arn = self.role_arn(role, account, region)
+        external_id = self._settings.external_id
+        sts: STSClient = await self._exit.enter_async_context(self._home.create_client("sts", config=self._config))
+
+        # aiobotocore's own refresher works once: its second refresh awaits a spent coroutine (aiobotocore 3.10.0).
+        async def refresh() -> dict[str, str]:
+            extra = {"ExternalId": external_id.get_secret_value()} if external_id else {}
+            try:
+                answer = await sts.assume_role(
+                    RoleArn=role_arn,
+                    RoleSessionName=f"dzgrant-{uuid4().hex[:12]}",
+                    DurationSeconds=_ROLE_SECONDS,
+                    **extra,  # type: ignore[arg-type]  # an optional keyword
+                )
+            except AwsError as error:
+                raise classify(
+                    error,
+                    f"the {role} role {role_arn} can't be assumed",
+                    do="deploy deploy/member-account there, or let its trust policy admit the worker's role",
+                ) from error
+            got = answer["Credentials"]
+            return {
+                "access_key": got["AccessKeyId"],
+                "secret_key": got["SecretAccessKey"],
+                "token": got["SessionToken"],
+                "expiry_time": got["Expiration"].isoformat(),
+            }
+
+        session = get_session()
+        # One loader for all sessions: each would read and parse the service models again.
+        session.register_component("data_loader", self._home.get_component("data_loader"))
+        # No public way gives a session credentials that refresh themselves.
+        session._credentials = AioDeferredRefreshableCredentials(refresh, "sts-assume-role")  # type: ignore[attr-defined]  # noqa: SLF001
+        self._sessions[key] = session
+        return session
+
+
+_HOME = _Place(role=None, account=None, region=None)
+
+_ACCESS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedException",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "KMSAccessDeniedException",
+        "NotAuthorized",
+    }
+)
+_TRANSIENT = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "ProvisionedThroughputExceededException",
+        "LimitExceededException",
+        "InternalServerError",
+        "InternalServerException",
+        "InternalServiceError",
+        "InternalServiceException",
+        "InternalFailure",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "TransactionInProgressException",
+        "ConflictException",
+        "OperationTimeoutException",
+    }
+)
+
+
+def code(error: ClientError | BotoCoreError) -> str:
+    """The error code that AWS answered, or '' where there was no answer."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def classify(error: ClientError | BotoCoreError, what: str, *, do: str | None = None) -> DzgrantError:
+    """An AWS error as one of dzgrant's: by its code, never by its text. `do` says what to fix, where it is not the weather."""
+    found = code(error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(error, ClientError) else 0
+    line = f"{what}: {found or type(error).__name__}"
+    if isinstance(error, ClientError) and (message := error.response.get("Error", {}).get("Message")):
+        line += f": {message}"
+    if found in _ACCESS or isinstance(error, NoCredentialsError):
+        return Misconfigured(line, do=do or "give the role this right (docs/security.md)")
+    if found in _TRANSIENT or status >= 500 or not isinstance(error, ClientError):
+        return Transient(line)
+    if do is not None:
+        return Misconfigured(line, do=do)
+    return Refused(line, do="report it with this line: dzgrant does not expect this answer")

@@ -1,0 +1,225 @@
+"""The words of dzgrant as frozen types; this module imports nothing of dzgrant.
+
+Ids are DataZone's own strings: `[a-zA-Z0-9_-]{1,36}`, so they may hold `-` and `_` and begin with a digit
+(botocore's service model, datazone/2018-05-10). They never go into SQL as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import NewType
+
+from pydantic import SecretStr
+
+AccountId = NewType("AccountId", str)
+Region = NewType("Region", str)
+Arn = NewType("Arn", str)
+
+
+def _digest(*parts: str, length: int) -> str:
+    return sha256("\x1f".join(parts).encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One database. `engine` is an entry point's name (`postgresql`, `mysql`, ...); `host` is in lower case.
+
+    Two Glue connections that lead to the same database make equal sources.
+    """
+
+    engine: str
+    host: str
+    port: int
+    database: str
+
+    @property
+    def key(self) -> str:
+        """16 hex digits that name this source in the ledger and in secrets."""
+        return _digest(self.engine, self.host, str(self.port), self.database, length=16)
+
+    def __str__(self) -> str:
+        return f"{self.engine}://{self.host}:{self.port}/{self.database}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A DataZone environment and the account and Region it lives in: the consumer's place."""
+
+    domain: str
+    project: str
+    id: str
+    account: AccountId
+    region: Region
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The login of one environment on one source."""
+
+    environment: Environment
+    source: Source
+
+    @property
+    def id(self) -> str:
+        """`<environment id>/<source key>`: how people and the ledger name this principal."""
+        return f"{self.environment.id}/{self.source.key}"
+
+    @property
+    def login(self) -> str:
+        """The login's name: 23 characters `[a-z0-9_]`, a hash, since ids are longer than some engines allow
+        (MySQL 32 characters, Oracle 30 bytes before 12.2) and truncation would make two one."""
+        environment = self.environment
+        return "dz_" + _digest(environment.domain, environment.id, self.source.key, length=20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePath:
+    """A table as the catalogue spells it, below the source's database: `public.orders`, or `orders` in MySQL.
+
+    It is one string, since names may hold dots; only the engine's own catalogue can tell where the schema ends.
+    """
+
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Equal for spellings that differ in case only: an engine refuses a path that fits two of its tables."""
+        return self.name.casefold()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Table:
+    """A table as the engine spells it, unquoted. In MySQL the schema is the database."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    username: str
+    password: SecretStr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admin:
+    """Where the source's admin credentials are, in the producer account: a secret, or else inside the Glue connection.
+
+    Kept in the ledger, so that a revoke needs neither DataZone nor the Glue table.
+    """
+
+    account: AccountId
+    region: Region
+    connection: str
+    secret: str | None
+    """ARN or name of the secret (Glue's SECRET_ID allows both); None: the properties of the connection hold them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One desired grant: this subscription wants this principal to read this table."""
+
+    principal: Principal
+    path: TablePath
+    subscription: str
+    listing: str
+    asset: str
+    admin: Admin
+
+
+class PrincipalState(StrEnum):
+    PENDING = "PENDING"
+    """Intended: a login or a secret may exist already."""
+    ACTIVE = "ACTIVE"
+    DISABLED = "DISABLED"
+    """The login could not be dropped (it owns objects, say) and is locked instead."""
+    REMOVED = "REMOVED"
+    """Nothing is left of it; the item stays, since it holds the fence."""
+
+
+class GrantState(StrEnum):
+    GRANTING = "GRANTING"
+    GRANTED = "GRANTED"
+    REVOKING = "REVOKING"
+    REVOKED = "REVOKED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrincipalRecord:
+    """What the ledger knows of a principal. Times are UTC."""
+
+    principal: Principal
+    admin: Admin
+    state: PrincipalState
+    producer_secret: Arn | None
+    consumer_secret: Arn | None
+    fence: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantRecord:
+    """What the ledger knows of one table for one principal. `since`: when it came into `state` (UTC)."""
+
+    principal: Principal
+    path: TablePath
+    table: Table | None
+    """The exact name, once the engine has resolved it."""
+    subscriptions: frozenset[str]
+    """The approved subscriptions that want it; empty: it is to be revoked."""
+    state: GrantState
+    reason: str | None
+    since: datetime
+    updated_at: datetime
+
+
+class LoginOutcome(StrEnum):
+    """What became of a login that was to go."""
+
+    DROPPED = "dropped"
+    DISABLED = "disabled"
+    ABSENT = "absent"
+
+
+class SubscriptionStatus(StrEnum):
+    """GetSubscription's `status` (botocore's service model)."""
+
+    APPROVED = "APPROVED"
+    REVOKED = "REVOKED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One Glue table of a listing. `account` and `region` are the Glue catalogue's: the producer's."""
+
+    id: str
+    listing: str
+    account: AccountId
+    region: Region
+    database: str
+    table: str
+    filtered: bool
+    """The approval carries an `assetScope`: only some columns or rows may be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A subscription as DataZone states it now."""
+
+    domain: str
+    id: str
+    status: SubscriptionStatus
+    project: str
+    retain_permissions: bool
+    assets: tuple[Asset, ...]

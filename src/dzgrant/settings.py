@@ -1,0 +1,120 @@
+"""Every DZGRANT_* variable, read once at the start.
+
+AWS itself is reached through the SDK's own variables (AWS_REGION, AWS_ENDPOINT_URL, the credentials chain); nothing
+here repeats them. `docs/configuration.md` lists the same fields, and a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from dzgrant.errors import Misconfigured
+
+
+def _words(value: object) -> object:
+    return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+"""Several values in one variable, with commas or spaces between."""
+
+_ROLE_NAME = r"^[\w+=,.@/-]{1,128}$"
+
+
+class Settings(BaseSettings):
+    """The daemon's settings; immutable."""
+
+    model_config = SettingsConfigDict(env_prefix="DZGRANT_", frozen=True, extra="ignore")
+
+    queue_url: str = Field(pattern=r"^https?://", description="URL of the SQS queue that EventBridge fills.")
+    table: str = Field(min_length=3, max_length=255, description="Name of the ledger's DynamoDB table.")
+    domain_ids: Words = Field(
+        default=(),
+        description="DataZone domains to serve; events of others are acknowledged. Empty: every domain of this account.",
+    )
+    producer_role_name: str = Field(
+        pattern=_ROLE_NAME, description="Role to assume in a producer account, to read Glue and keep the producer secrets."
+    )
+    consumer_role_name: str = Field(
+        pattern=_ROLE_NAME, description="Role to assume in a consumer account, to read the shared secret and keep its copy."
+    )
+    external_id: SecretStr | None = Field(
+        default=None, description="External id for both roles, where their trust policies ask for one."
+    )
+    kms_key_alias: str = Field(
+        default="alias/dzgrant",
+        pattern=r"^alias/[\w/-]+$",
+        description="Alias, in each producer account, of the customer-managed KMS key that encrypts the producer secrets.",
+    )
+    consumer_kms_key_alias: str | None = Field(
+        default=None,
+        pattern=r"^alias/[\w/-]+$",
+        description="Alias, in each consumer account, of the key for the consumer secrets. Unset: aws/secretsmanager.",
+    )
+    secret_recovery_days: int = Field(
+        default=7,
+        description="Days for which a deleted secret can be restored, 7 to 30; 0 deletes it at once.",
+    )
+    environment_blueprints: Words = Field(
+        default=("DefaultDataLake",),
+        min_length=1,
+        description="V1 domains: blueprints whose active environments get access when their project is subscribed.",
+    )
+    honour_retain_permissions: bool = Field(
+        default=False,
+        description="Keep access when the owner revoked a subscription with `retainPermissions`. Off: a revoke always revokes.",
+    )
+    concurrency: int = Field(default=16, ge=1, le=256, description="Events in work at once.")
+    visibility_seconds: int = Field(
+        default=60, ge=10, le=43200, description="How long a received message stays hidden between heartbeats."
+    )
+    backoff_seconds: float = Field(
+        default=5.0, gt=0, le=900, description="First delay before a message that could not succeed is tried again."
+    )
+    backoff_cap_seconds: float = Field(default=900.0, gt=0, le=36000, description="Longest delay between two tries.")
+    drain_seconds: float = Field(default=100.0, ge=0, le=115, description="How long a SIGTERM lets work in progress finish.")
+    lease_seconds: float = Field(
+        default=60.0, ge=20, le=900, description="How long one worker may hold a principal without renewing."
+    )
+    datazone_rate: float = Field(
+        default=8.0, gt=0, le=100, description="DataZone calls a second by this process; the quota is 8 per account and Region."
+    )
+    event_bus: str | None = Field(default=None, description="EventBridge bus for outcome events. Unset: none are sent.")
+    database_ca_bundle: Path | None = Field(
+        default=None, description="PEM file of the authorities that sign the databases' certificates. Unset: the system's."
+    )
+    database_pool_size: int = Field(default=4, ge=1, le=64, description="Admin connections to one source.")
+    database_connect_timeout: float = Field(default=5.0, gt=0, le=60, description="Seconds to connect to a database.")
+    database_statement_timeout: float = Field(
+        default=10.0, gt=0, le=60, description="Seconds for one database statement, enforced by the server."
+    )
+    database_lock_timeout: float = Field(
+        default=5.0, gt=0, le=60, description="Seconds that a statement waits for a lock in the database."
+    )
+    http_host: str = Field(default="0.0.0.0", description="Address of the health and metrics port.")
+    http_port: int = Field(
+        default=8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 picks a free one."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity that is logged."
+    )
+
+
+def load() -> Settings:
+    """The settings from the environment. Raises `Misconfigured`: one line naming every wrong variable and what it should be."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # the fields come from the environment
+    except ValidationError as error:
+        wrong = "; ".join(_line(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors())
+        raise Misconfigured(wrong, do="set it as docs/configuration.md says") from None
+
+
+def _line(where: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = "DZGRANT_" + str(where[0]).upper() if where else "DZGRANT_*"
+    field = Settings.model_fields.get(str(where[0])) if where else None
+    meaning = f" ({field.description})" if field and field.description else ""
+    return f"{name} {'is not set' if kind == 'missing' else 'is wrong: ' + message}{meaning}"
