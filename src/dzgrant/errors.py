@@ -88,6 +88,10 @@ class ConsumerRejected(Transient):
     """The source refused the consumer's credentials: the secret and the login differ and must be brought together."""
 
 
+class PasswordRejected(Transient):
+    """The source's password policy refused the password: a new one is made, never the same again."""
+
+
 class Refused(DzgrantError):
     """It will never work as it is asked: named state, dead-letter queue."""
 
