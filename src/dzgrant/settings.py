@@ -6,10 +6,11 @@ here repeats them. `docs/configuration.md` lists the same fields, and a test kee
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args, get_origin
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dzgrant.errors import Misconfigured
@@ -21,6 +22,14 @@ def _words(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 """Several values in one variable, with commas or spaces between."""
+
+
+def _recovery_days(days: int) -> int:
+    # Secrets Manager's DeleteSecret: RecoveryWindowInDays is 7 to 30.
+    if days != 0 and not 7 <= days <= 30:
+        raise ValueError("7 to 30, or 0")
+    return days
+
 
 _ROLE_NAME = r"^[\w+=,.@/-]{1,128}$"
 
@@ -55,7 +64,7 @@ class Settings(BaseSettings):
         pattern=r"^alias/[\w/-]+$",
         description="Alias, in each consumer account, of the key for the consumer secrets. Unset: aws/secretsmanager.",
     )
-    secret_recovery_days: int = Field(
+    secret_recovery_days: Annotated[int, AfterValidator(_recovery_days)] = Field(
         default=7,
         description="Days for which a deleted secret can be restored, 7 to 30; 0 deletes it at once.",
     )
@@ -70,21 +79,19 @@ class Settings(BaseSettings):
     )
     concurrency: int = Field(default=16, ge=1, le=256, description="Events in work at once.")
     visibility_seconds: int = Field(
-        default=60, ge=10, le=43200, description="How long a received message stays hidden between heartbeats."
+        default=60, ge=2, le=43200, description="How long a received message stays hidden between heartbeats."
     )
     backoff_seconds: float = Field(
         default=5.0, gt=0, le=900, description="First delay before a message that could not succeed is tried again."
     )
     backoff_cap_seconds: float = Field(default=900.0, gt=0, le=36000, description="Longest delay between two tries.")
     drain_seconds: float = Field(default=100.0, ge=0, le=115, description="How long a SIGTERM lets work in progress finish.")
-    lease_seconds: float = Field(
-        default=60.0, ge=20, le=900, description="How long one worker may hold a principal without renewing."
-    )
+    lease_seconds: float = Field(default=60.0, le=900, description="How long one worker may hold a principal without renewing.")
     datazone_rate: float = Field(
         default=8.0, gt=0, le=100, description="DataZone calls a second by this process; the quota is 8 per account and Region."
     )
     event_bus: str | None = Field(default=None, description="EventBridge bus for outcome events. Unset: none are sent.")
-    database_ca_bundle: Path | None = Field(
+    database_ca_bundle: FilePath | None = Field(
         default=None, description="PEM file of the authorities that sign the databases' certificates. Unset: the system's."
     )
     database_pool_size: int = Field(default=4, ge=1, le=64, description="Admin connections to one source.")
@@ -103,18 +110,66 @@ class Settings(BaseSettings):
         default="info", description="Least severity that is logged."
     )
 
+    @property
+    def effect_seconds(self) -> float:
+        """Bound of one step of a saga: long enough for a database statement that first connects and waits for a lock."""
+        return self.database_connect_timeout + self.database_lock_timeout + self.database_statement_timeout
+
+    @model_validator(mode="after")
+    def _lease_outlasts_an_effect(self) -> Self:
+        if self.lease_seconds < 1.5 * self.effect_seconds:
+            needed = 1.5 * self.effect_seconds
+            raise PydanticCustomError(
+                "lease",
+                f"DZGRANT_LEASE_SECONDS is wrong: it must be {needed:g} at least, 1.5 times the three database timeouts",
+            )
+        return self
+
+
+def documented() -> list[tuple[str, str, str, str]]:
+    """Each variable with its type, default and meaning, in order: what docs/configuration.md must say."""
+    return [
+        (f"DZGRANT_{name.upper()}", _type(field.annotation), _default(field), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+_TYPES = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false", "SecretStr": "secret text"}
+
+
+def _type(annotation: object) -> str:
+    if get_origin(annotation) is tuple:
+        return "words"
+    if "Path" in str(annotation):
+        return "file"
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
+    return " or ".join(_TYPES.get(getattr(kind, "__name__", ""), str(kind)) for kind in kinds)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.default
+    if value is None or value == ():
+        return "unset"
+    return f"`{' '.join(value) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else value}`"
+
 
 def load() -> Settings:
     """The settings from the environment. Raises `Misconfigured`: one line naming every wrong variable and what it should be."""
     try:
         return Settings()  # type: ignore[call-arg]  # the fields come from the environment
     except ValidationError as error:
-        wrong = "; ".join(_line(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors())
+        # One of a union's members is enough to name a variable.
+        lines = dict.fromkeys(_line(problem["loc"][:1], problem["type"], problem["msg"]) for problem in error.errors())
+        wrong = "; ".join(lines)
         raise Misconfigured(wrong, do="set it as docs/configuration.md says") from None
 
 
 def _line(where: tuple[int | str, ...], kind: str, message: str) -> str:
-    name = "DZGRANT_" + str(where[0]).upper() if where else "DZGRANT_*"
-    field = Settings.model_fields.get(str(where[0])) if where else None
+    if not where:
+        return message
+    name = f"DZGRANT_{str(where[0]).upper()}"
+    field = Settings.model_fields.get(str(where[0]))
     meaning = f" ({field.description})" if field and field.description else ""
     return f"{name} {'is not set' if kind == 'missing' else 'is wrong: ' + message}{meaning}"

@@ -1,0 +1,100 @@
+"""The transition core of the saga: what is known in, the next effect out. Pure, and small enough to explore whole.
+
+A principal is moved along a road: a fixed order of effects, each safe to run again. Nothing remembers how far an
+earlier worker came; a new one starts at the road's beginning, and every effect looks before it writes. What a crash
+leaves behind is thereby repaired by looking, never by memory.
+
+The order is the promise: a password is stored before it is set, a login is proved before its secret is shared, the
+share ends before the login does, and the ledger hears of it last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    RESOLVE = "resolve"
+    KEEP_PRODUCER_SECRET = "keep_producer_secret"
+    READ_CONSUMER_SECRET = "read_consumer_secret"
+    SET_LOGIN = "set_login"
+    GRANT_SELECT = "grant_select"
+    PROVE = "prove"
+    SHARE = "share"
+    READ_SHARED = "read_shared"
+    REPLICATE = "replicate"
+    REVOKE_SELECT = "revoke_select"
+    UNSHARE = "unshare"
+    DROP_LOGIN = "drop_login"
+    DELETE_CONSUMER_SECRET = "delete_consumer_secret"
+    DELETE_PRODUCER_SECRET = "delete_producer_secret"
+    SETTLE = "settle"
+
+
+class Aim(StrEnum):
+    GRANT = "grant"
+    REVOKE = "revoke"
+
+
+FIRST_GRANT = (
+    Effect.RESOLVE,
+    Effect.KEEP_PRODUCER_SECRET,
+    Effect.SET_LOGIN,
+    Effect.GRANT_SELECT,
+    Effect.PROVE,
+    Effect.SHARE,
+    Effect.READ_SHARED,
+    Effect.REPLICATE,
+    Effect.SETTLE,
+)
+"""For a principal that is new, or whose secret or login turned out not to be what the ledger says."""
+
+FURTHER_GRANT = (Effect.RESOLVE, Effect.READ_CONSUMER_SECRET, Effect.GRANT_SELECT, Effect.PROVE, Effect.SETTLE)
+"""For a principal that works: one more table, proved with the very secret that the consumer holds."""
+
+REVOKE = (Effect.REVOKE_SELECT, Effect.SETTLE)
+"""Other tables remain."""
+
+REMOVE = (
+    Effect.UNSHARE,
+    Effect.DROP_LOGIN,
+    Effect.DELETE_CONSUMER_SECRET,
+    Effect.DELETE_PRODUCER_SECRET,
+    Effect.SETTLE,
+)
+"""Nothing remains: the last table went, or the first grant failed for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What one holder of the lease knows of the principal it moves."""
+
+    aim: Aim
+    trusted: bool = False
+    """The ledger says that the principal is active, and nothing seen since contradicts it."""
+    open: bool = True
+    """GRANT: at least one wanted table may still be granted."""
+    others: bool = False
+    """The principal has live grants beside those that are being moved."""
+    foreign: bool = False
+    """A login of this name is not dzgrant's: it is never touched."""
+    done: frozenset[Effect] = frozenset()
+
+
+def road(progress: Progress) -> tuple[Effect, ...]:
+    """The road that this principal is on."""
+    if progress.aim is Aim.GRANT and progress.open:
+        return FURTHER_GRANT if progress.trusted else FIRST_GRANT
+    if progress.others:
+        return REVOKE if progress.aim is Aim.REVOKE else (Effect.SETTLE,)
+    if progress.foreign:
+        return tuple(effect for effect in REMOVE if effect is not Effect.DROP_LOGIN)
+    return REMOVE
+
+
+def next_effect(progress: Progress) -> Effect | None:
+    """The first effect of the road that is not done; None when the principal is settled."""
+    if Effect.SETTLE in progress.done:
+        return None
+    return next(effect for effect in road(progress) if effect not in progress.done)
