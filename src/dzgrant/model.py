@@ -211,6 +211,8 @@ class Asset:
     table: str
     filtered: bool
     """The approval carries an `assetScope`: only some columns or rows may be read."""
+    catalog: str | None = None
+    """Glue's CatalogId, `<account>:<catalogue>`, where it is a federated catalogue; None: the account's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,7 @@
+"""From DataZone and Glue to what should be: subscriptions, environments, desired grants, admin credentials."""
+
+from dzgrant.catalog.catalog import Catalog
+from dzgrant.catalog.environments import EnvironmentState
+from dzgrant.catalog.grants import GrantedAsset, SubscriptionGrant
+
+__all__ = ["Catalog", "EnvironmentState", "GrantedAsset", "SubscriptionGrant"]

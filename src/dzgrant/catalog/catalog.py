@@ -1,0 +1,131 @@
+"""The catalogue: what should be, read from DataZone and Glue now.
+
+Every method may raise `Transient` and `Misconfigured` for what AWS answers; `Refused` and `Unsupported` are about the
+one subscription, asset or connection that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+
+from aiolimiter import AsyncLimiter
+
+from dzgrant.accounts import Accounts
+from dzgrant.catalog import glue
+from dzgrant.catalog.datazone import DataZone
+from dzgrant.catalog.environments import Environments, EnvironmentState
+from dzgrant.catalog.grants import SubscriptionGrant, SubscriptionGrants
+from dzgrant.catalog.producers import Producers
+from dzgrant.catalog.subscriptions import Subscriptions
+from dzgrant.catalog.together import together
+from dzgrant.errors import DzgrantError, Unsupported
+from dzgrant.model import Admin, Asset, Credentials, Environment, Principal, Source, Subscription, TablePath, Wanted
+from dzgrant.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Located:
+    """An asset's table and the way to it."""
+
+    asset: Asset
+    source: Source
+    path: TablePath
+    admin: Admin
+
+
+class Catalog:
+    """One for the process; tasks share it. What it caches is bounded, and is nothing that decides who has access now."""
+
+    def __init__(self, accounts: Accounts, settings: Settings) -> None:
+        self.limiter = AsyncLimiter(settings.datazone_rate, 1)
+        """Whoever else calls DataZone waits here too: the quota is the account's."""
+        self._domain_ids = settings.domain_ids
+        datazone = DataZone(accounts, self.limiter)
+        self._subscriptions = Subscriptions(datazone)
+        self._grants = SubscriptionGrants(datazone)
+        self._environments = Environments(datazone, settings.environment_blueprints)
+        self._producers = Producers(accounts)
+
+    async def check(self) -> None:
+        """At the start: every configured domain can be read and has the blueprints. Raises `Misconfigured`."""
+        await together(self._environments.check(domain) for domain in self._domain_ids)
+
+    async def subscription(
+        self, domain: str, *, subscription: str | None, request: str | None, listing: str | None, project: str | None
+    ) -> Subscription | None:
+        """The subscription that these ids of an event lead to, as it is now; None when there is none.
+
+        Its assets are the Glue tables of its listing while it is approved, and none otherwise.
+        Raises `Unsupported` for a subscriber that is no project, or a listing that does not say its Glue table.
+        """
+        return await self._subscriptions.find(
+            domain, subscription=subscription, request=request, listing=listing, project=project
+        )
+
+    def approved(self, domain: str, project: str) -> AsyncIterator[Subscription]:
+        """The project's approved subscriptions. One that is refused is logged and left out: its absence says nothing."""
+        return self._subscriptions.approved(domain, project)
+
+    def every(self, domain: str) -> AsyncIterator[Subscription]:
+        """The domain's subscriptions of every status, the approved first; left out as in `approved`."""
+        return self._subscriptions.every(domain)
+
+    async def environments(self, domain: str, project: str) -> tuple[Environment, ...]:
+        """The project's environments that get access, in order of their ids."""
+        return await self._environments.of_project(domain, project)
+
+    async def environment(self, domain: str, environment: str) -> EnvironmentState | None:
+        """One environment of any blueprint; None when there is none."""
+        return await self._environments.get(domain, environment)
+
+    async def subscription_grant(self, domain: str, grant: str) -> SubscriptionGrant | None:
+        """One subscription grant and whose target it is for; None when there is none."""
+        return await self._grants.get(domain, grant)
+
+    async def wanted(self, subscription: Subscription, environments: Collection[Environment]) -> tuple[Wanted, ...]:
+        """A desired grant for each table of the subscription in each environment; none for tables not read through JDBC.
+
+        Raises `Unsupported` when only some columns or rows of a table are approved: the whole of it would be too much.
+        """
+        located = await together(self._located(asset) for asset in subscription.assets)
+        return tuple(
+            Wanted(
+                principal=Principal(environment=environment, source=found.source),
+                path=found.path,
+                subscription=subscription.id,
+                listing=found.asset.listing,
+                asset=found.asset.id,
+                admin=found.admin,
+            )
+            for environment in environments
+            for found in located
+            if found
+        )
+
+    async def admin_credentials(self, admin: Admin, *, fresh: bool = False) -> Credentials:
+        """The admin's username and password; `fresh` asks AWS again, for the source just refused the cached ones."""
+        return await self._producers.credentials(admin, fresh=fresh)
+
+    async def _located(self, asset: Asset) -> _Located | None:
+        try:
+            return await self._locate(asset)
+        except DzgrantError as error:
+            error.about(table=f"{asset.database}.{asset.table}")
+            raise
+
+    async def _locate(self, asset: Asset) -> _Located | None:
+        reference = await self._producers.reference(asset)
+        if reference is None:
+            return None
+        connection = await self._producers.connection(asset.account, asset.region, reference.connection)
+        if connection is None:
+            return None
+        if asset.filtered:
+            raise Unsupported(
+                "the approval has an assetScope: row and column filters are not enforced in the database yet",
+                do="approve the subscription without filters, or publish a view",
+            )
+        source, path = glue.place(reference.location, connection.source)
+        admin = Admin(account=asset.account, region=asset.region, connection=reference.connection, secret=connection.secret)
+        return _Located(asset=asset, source=source, path=path, admin=admin)

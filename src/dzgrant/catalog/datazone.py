@@ -1,0 +1,135 @@
+"""DataZone's reads, each through the one rate limiter of the process, each page of them.
+
+DataZone allows 8 reads a second for an account and Region, and throttles what is above; waiting here costs less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from aiolimiter import AsyncLimiter
+
+from dzgrant.accounts import Accounts, AwsError, classify, code
+from dzgrant.errors import Refused
+from dzgrant.model import SubscriptionStatus
+
+if TYPE_CHECKING:
+    from types_aiobotocore_datazone import DataZoneClient
+    from types_aiobotocore_datazone.type_defs import (
+        EnvironmentBlueprintSummaryTypeDef,
+        EnvironmentSummaryTypeDef,
+        GetDomainOutputTypeDef,
+        GetEnvironmentOutputTypeDef,
+        GetListingOutputTypeDef,
+        GetSubscriptionGrantOutputTypeDef,
+        GetSubscriptionOutputTypeDef,
+        GetSubscriptionTargetOutputTypeDef,
+        SubscriptionSummaryTypeDef,
+    )
+
+T = TypeVar("T")
+_PAGE = 50  # the most that DataZone gives at once
+Page = TypeVar("Page", bound=Mapping[str, object])
+
+
+class _Missing(Refused):
+    """There is no such thing in DataZone."""
+
+
+class DataZone:
+    """Each `get` answers None for what is not there; the lists yield every item of every page.
+
+    All raise what `accounts.classify` makes of an AWS error.
+    """
+
+    def __init__(self, accounts: Accounts, limiter: AsyncLimiter) -> None:
+        self._accounts = accounts
+        self._limiter = limiter
+
+    async def domain(self, domain: str) -> GetDomainOutputTypeDef | None:
+        return await self._get(f"domain {domain}", lambda client: client.get_domain(identifier=domain))
+
+    async def subscription(self, domain: str, subscription: str) -> GetSubscriptionOutputTypeDef | None:
+        return await self._get(
+            f"subscription {subscription}",
+            lambda client: client.get_subscription(domainIdentifier=domain, identifier=subscription),
+        )
+
+    async def listing(self, domain: str, listing: str, revision: str | None) -> GetListingOutputTypeDef | None:
+        """The listing in this revision; None: in its latest."""
+        extra: dict[str, str] = {"listingRevision": revision} if revision else {}
+        return await self._get(
+            f"listing {listing}", lambda client: client.get_listing(domainIdentifier=domain, identifier=listing, **extra)
+        )
+
+    async def environment(self, domain: str, environment: str) -> GetEnvironmentOutputTypeDef | None:
+        return await self._get(
+            f"environment {environment}",
+            lambda client: client.get_environment(domainIdentifier=domain, identifier=environment),
+        )
+
+    async def subscription_grant(self, domain: str, grant: str) -> GetSubscriptionGrantOutputTypeDef | None:
+        return await self._get(
+            f"subscription grant {grant}",
+            lambda client: client.get_subscription_grant(domainIdentifier=domain, identifier=grant),
+        )
+
+    async def subscription_target(
+        self, domain: str, environment: str, target: str
+    ) -> GetSubscriptionTargetOutputTypeDef | None:
+        return await self._get(
+            f"subscription target {target}",
+            lambda client: client.get_subscription_target(
+                domainIdentifier=domain, environmentIdentifier=environment, identifier=target
+            ),
+        )
+
+    async def subscriptions(
+        self, domain: str, status: SubscriptionStatus, **filters: str
+    ) -> AsyncIterator[SubscriptionSummaryTypeDef]:
+        """Those of one status: DataZone lists no other than APPROVED unless it is named."""
+        query = {"domainIdentifier": domain, "status": status.value, **filters}
+        async for page in self._pages(f"subscriptions of {domain}", lambda client: client.list_subscriptions, query):
+            for item in page["items"]:
+                yield item
+
+    async def environments(self, domain: str, project: str, blueprint: str) -> AsyncIterator[EnvironmentSummaryTypeDef]:
+        """Those of one blueprint, in any status: the summary does not name the blueprint."""
+        query = {"domainIdentifier": domain, "projectIdentifier": project, "environmentBlueprintIdentifier": blueprint}
+        async for page in self._pages(f"environments of {project}", lambda client: client.list_environments, query):
+            for item in page["items"]:
+                yield item
+
+    async def blueprints(self, domain: str, *, managed: bool) -> AsyncIterator[EnvironmentBlueprintSummaryTypeDef]:
+        query = {"domainIdentifier": domain, "managed": managed}
+        async for page in self._pages(f"blueprints of {domain}", lambda client: client.list_environment_blueprints, query):
+            for item in page["items"]:
+                yield item
+
+    async def _pages(
+        self, what: str, operation: Callable[[DataZoneClient], Callable[..., Awaitable[Page]]], query: Mapping[str, object]
+    ) -> AsyncIterator[Page]:
+        asked: dict[str, object] = {**query, "maxResults": _PAGE}
+        while True:
+            page = await self._ask(what, lambda client: operation(client)(**asked))
+            yield page
+            if not page.get("nextToken"):
+                return
+            asked["nextToken"] = page["nextToken"]
+
+    async def _get(self, what: str, call: Callable[[DataZoneClient], Awaitable[T]]) -> T | None:
+        try:
+            return await self._ask(what, call)
+        except _Missing:
+            return None
+
+    async def _ask(self, what: str, call: Callable[[DataZoneClient], Awaitable[T]]) -> T:
+        client = await self._accounts.datazone()
+        await self._limiter.acquire()
+        try:
+            return await call(client)
+        except AwsError as error:
+            if code(error) == "ResourceNotFoundException":
+                raise _Missing(f"DataZone has no {what}", do="check the ids") from error
+            raise classify(error, f"DataZone's {what} can't be read") from error
