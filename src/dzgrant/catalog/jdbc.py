@@ -119,7 +119,7 @@ def _host(text: str) -> str:
             raise _Unreadable("names a host that is no IPv6 address") from None
     if "," in name:
         raise _Unreadable("names several hosts")
-    if not re.fullmatch(r"[a-z0-9_.-]{1,255}", name):
+    if len(name) > 255 or not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
         raise _Unreadable("names no host, or one with characters that no host name has")
     return name
 
