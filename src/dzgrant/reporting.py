@@ -1,0 +1,170 @@
+"""Who hears of an outcome: the log, the metrics, the outcome bus, and DataZone where it waits for an answer.
+
+On the bus an outcome is an event with the source `dzgrant` and the detail-type `Access Granted`, `Access Revoked`,
+`Access Failed` or `Access Stuck`. Its detail has these members; what is not known is null:
+
+    version         "1"; grows when a member goes or changes its meaning
+    domain, project, environment, account, region       the consumer's, in DataZone's and AWS's ids
+    subscription    its id
+    engine, host, port, database, table                 what may be read, or no more
+    login           the name of the login
+    loginOutcome    of a revoke: dropped, disabled or absent
+    readableThrough of a grant: by what else the table can be read already (PUBLIC, a role), else null
+    reason          of a failure: one line for a person
+    seconds         how long the work took
+
+Every outcome becomes an event at least once: `Reporter.outcome` returns only when the bus has taken it, and otherwise
+raises. So a caller tells the outcome before it says that the work is done, and tells it again when it does the work again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+from aiolimiter import AsyncLimiter
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dzgrant.accounts import Accounts, AwsError, classify, code
+from dzgrant.batch import Batch
+from dzgrant.errors import Transient
+from dzgrant.metrics import Metrics
+from dzgrant.model import LoginOutcome, Principal
+
+if TYPE_CHECKING:
+    from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
+
+log = structlog.stdlib.get_logger(__name__)
+
+SOURCE = "dzgrant"
+
+GrantStatus = Literal["GRANT_IN_PROGRESS", "REVOKE_IN_PROGRESS", "GRANTED", "REVOKED", "GRANT_FAILED", "REVOKE_FAILED"]
+
+_REASON_LENGTH = 1000
+
+# DataZone does not take a report on its own ("Amazon DataZone") targets, on a grant that went, or one that is settled.
+_NO_ANSWER_WANTED = frozenset(
+    {"AccessDeniedException", "ValidationException", "ConflictException", "ResourceNotFoundException", "UnauthorizedException"}
+)
+
+
+class OutcomeKind(StrEnum):
+    GRANTED = "granted"
+    REVOKED = "revoked"
+    FAILED = "failed"
+    """It never will be as it is asked."""
+    STUCK = "stuck"
+    """It can't be yet, and is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one table for one principal."""
+
+    kind: OutcomeKind
+    principal: Principal
+    table: str
+    seconds: float
+    subscription: str | None = None
+    reason: str | None = None
+    login_outcome: LoginOutcome | None = None
+    readable_through: str | None = None
+    """By what else the table can be read without this grant: `PUBLIC`, `role analysts`, ..."""
+
+
+class Reporter:
+    """Tasks share it. `bus` is the name or ARN of the outcome bus; None: outcomes are logged and counted only."""
+
+    def __init__(self, accounts: Accounts, metrics: Metrics, *, bus: str | None) -> None:
+        self._accounts = accounts
+        self._metrics = metrics
+        self._bus = bus
+        self._put = Batch(self._put_all)
+
+    async def outcome(self, outcome: Outcome) -> None:
+        """Logs and counts the outcome, and sends its event.
+
+        Raises `Transient` or `Misconfigured` when the bus does not take it.
+        """
+        detail = _detail(outcome)
+        log.info("grant_outcome", outcome=outcome.kind, **detail)
+        self._metrics.grants.labels(outcome.kind, outcome.principal.source.engine).inc()
+        if self._bus is None:
+            return
+        answer = await self._put(
+            {
+                "EventBusName": self._bus,
+                "Source": SOURCE,
+                "DetailType": f"Access {outcome.kind.capitalize()}",
+                "Time": datetime.now(UTC),
+                "Detail": json.dumps({"version": "1", **detail}),
+            }
+        )
+        if isinstance(answer, str):
+            raise Transient(f"the outcome bus {self._bus} did not take an event: {answer}")
+        if answer is not None:
+            raise classify(
+                answer, f"the outcome bus {self._bus} can't be written", do="set DZGRANT_EVENT_BUS, give events:PutEvents"
+            ) from answer
+
+    async def _put_all(
+        self, entries: Sequence[PutEventsRequestEntryTypeDef]
+    ) -> Sequence[ClientError | BotoCoreError | str | None]:
+        events = await self._accounts.events()
+        try:
+            answer = await events.put_events(Entries=entries)
+        except AwsError as error:
+            return [error] * len(entries)
+        return [entry.get("ErrorCode") for entry in answer["Entries"]]
+
+    async def grant_status(
+        self, domain: str, grant: str, asset: str, status: GrantStatus, failure: str | None, *, limiter: AsyncLimiter
+    ) -> None:
+        """Answers DataZone for one asset of a subscription grant on a custom target. `limiter` paces all calls of DataZone.
+
+        An answer that DataZone does not want is only logged: access is what it should be all the same. Raises `Transient`
+        when DataZone is not there.
+        """
+        datazone = await self._accounts.datazone()
+        cause = {"failureCause": {"message": failure[:_REASON_LENGTH]}} if failure else {}
+        try:
+            async with limiter:
+                await datazone.update_subscription_grant_status(
+                    domainIdentifier=domain,
+                    identifier=grant,
+                    assetIdentifier=asset,
+                    status=status,
+                    **cause,  # type: ignore[arg-type]  # an optional keyword
+                )
+        except AwsError as error:
+            if code(error) not in _NO_ANSWER_WANTED:
+                raise classify(error, f"DataZone did not take the status {status} of the grant {grant}") from error
+            log.warning("grant_status_refused", domain=domain, grant=grant, asset=asset, status=status, code=code(error))
+
+
+def _detail(outcome: Outcome) -> dict[str, str | int | float | None]:
+    principal = outcome.principal
+    environment, source = principal.environment, principal.source
+    return {
+        "domain": environment.domain,
+        "project": environment.project,
+        "environment": environment.id,
+        "account": environment.account,
+        "region": environment.region,
+        "subscription": outcome.subscription,
+        "engine": source.engine,
+        "host": source.host,
+        "port": source.port,
+        "database": source.database,
+        "table": outcome.table,
+        "login": principal.login,
+        "loginOutcome": outcome.login_outcome,
+        "readableThrough": outcome.readable_through,
+        "reason": outcome.reason[:_REASON_LENGTH] if outcome.reason else None,
+        "seconds": round(outcome.seconds, 3),
+    }
