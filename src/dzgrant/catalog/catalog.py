@@ -42,7 +42,7 @@ class Catalog:
         """Whoever else calls DataZone waits here too: the quota is the account's."""
         self._domain_ids = settings.domain_ids
         datazone = DataZone(accounts, self.limiter)
-        self._subscriptions = Subscriptions(datazone)
+        self._subscriptions = Subscriptions(datazone, honour_retain=settings.honour_retain_permissions)
         self._grants = SubscriptionGrants(datazone)
         self._environments = Environments(datazone, settings.environment_blueprints)
         self._producers = Producers(accounts)
@@ -56,7 +56,8 @@ class Catalog:
     ) -> Subscription | None:
         """The subscription that these ids of an event lead to, as it is now; None when there is none.
 
-        Its assets are the Glue tables of its listing while it is approved, and none otherwise.
+        Its assets are the Glue tables of its listing while it is approved, or ended with permissions that the settings
+        say to retain; else it has none.
         Raises `Unsupported` for a subscriber that is no project, or a listing that does not say its Glue table.
         """
         return await self._subscriptions.find(
@@ -82,6 +83,13 @@ class Catalog:
     async def subscription_grant(self, domain: str, grant: str) -> SubscriptionGrant | None:
         """One subscription grant and whose target it is for; None when there is none."""
         return await self._grants.get(domain, grant)
+
+    async def custom_environments(self, subscription: Subscription) -> tuple[Environment, ...]:
+        """The live environments, of any blueprint, to which a custom subscription target brings this subscription."""
+        grants = await self._grants.of_subscription(subscription.domain, subscription.id)
+        ids = sorted({grant.environment for grant in grants if grant.environment and grant.custom and not grant.leaving})
+        found = await together(self._environments.get(subscription.domain, environment) for environment in ids)
+        return tuple(state.environment for state in found if state and state.live)
 
     async def wanted(self, subscription: Subscription, environments: Collection[Environment]) -> tuple[Wanted, ...]:
         """A desired grant for each table of the subscription in each environment; none for tables not read through JDBC.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         GetSubscriptionGrantOutputTypeDef,
         GetSubscriptionOutputTypeDef,
         GetSubscriptionTargetOutputTypeDef,
+        SubscriptionGrantSummaryTypeDef,
         SubscriptionSummaryTypeDef,
     )
 
@@ -91,6 +92,12 @@ class DataZone:
         """Those of one status: DataZone lists no other than APPROVED unless it is named."""
         query = {"domainIdentifier": domain, "status": status.value, **filters}
         async for page in self._pages(f"subscriptions of {domain}", lambda client: client.list_subscriptions, query):
+            for item in page["items"]:
+                yield item
+
+    async def subscription_grants(self, domain: str, subscription: str) -> AsyncIterator[SubscriptionGrantSummaryTypeDef]:
+        query = {"domainIdentifier": domain, "subscriptionId": subscription}
+        async for page in self._pages(f"grants of {subscription}", lambda client: client.list_subscription_grants, query):
             for item in page["items"]:
                 yield item
 

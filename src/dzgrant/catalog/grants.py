@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
 from dzgrant.catalog.datazone import DataZone
+
+if TYPE_CHECKING:
+    from types_aiobotocore_datazone.type_defs import GetSubscriptionGrantOutputTypeDef, SubscriptionGrantSummaryTypeDef
 
 _CACHED_TARGETS = 1024
 _CACHE_SECONDS = 300.0
@@ -41,6 +45,11 @@ class SubscriptionGrant:
         (DataZone user guide, "Using existing IAM roles to fulfill subscriptions")."""
         return self.provider is not None and self.provider != _OWN_PROVIDER
 
+    @property
+    def leaving(self) -> bool:
+        """Whether all of its assets are to be revoked, or are."""
+        return bool(self.assets) and all(asset.status.startswith("REVOKE") for asset in self.assets)
+
 
 class SubscriptionGrants:
     def __init__(self, datazone: DataZone) -> None:
@@ -50,18 +59,25 @@ class SubscriptionGrants:
     async def get(self, domain: str, grant: str) -> SubscriptionGrant | None:
         """None when there is no such grant."""
         found = await self._datazone.subscription_grant(domain, grant)
-        if found is None:
-            return None
-        environment, target = found.get("environmentId"), found["subscriptionTargetId"]
+        return await self._stated(domain, found) if found else None
+
+    async def of_subscription(self, domain: str, subscription: str) -> tuple[SubscriptionGrant, ...]:
+        items = self._datazone.subscription_grants(domain, subscription)
+        return tuple([await self._stated(domain, item) async for item in items])
+
+    async def _stated(
+        self, domain: str, item: GetSubscriptionGrantOutputTypeDef | SubscriptionGrantSummaryTypeDef
+    ) -> SubscriptionGrant:
+        environment, target = item.get("environmentId"), item["subscriptionTargetId"]
         return SubscriptionGrant(
             domain=domain,
-            id=found["id"],
-            subscription=found.get("subscriptionId"),
+            id=item["id"],
+            subscription=item.get("subscriptionId"),
             environment=environment,
             target=target,
             provider=await self._provider(domain, environment, target) if environment else None,
-            listing=found["grantedEntity"].get("listing", {}).get("id", ""),
-            assets=tuple(GrantedAsset(id=asset["assetId"], status=asset["status"]) for asset in found.get("assets", [])),
+            listing=item["grantedEntity"].get("listing", {}).get("id", ""),
+            assets=tuple(GrantedAsset(id=asset["assetId"], status=asset["status"]) for asset in item.get("assets", [])),
         )
 
     async def _provider(self, domain: str, environment: str, target: str) -> str | None:

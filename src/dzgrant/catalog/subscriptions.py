@@ -1,7 +1,7 @@
 """Subscriptions as DataZone states them now, with the Glue tables that they stand for.
 
 A subscription carries its listing, and mostly the listing's forms, so that one read says all. A data product carries
-no forms: its listing names the listings of its assets, and each of these is read. Only an approved subscription is
+no forms: its listing names the listings of its assets, and each of these is read. Only a subscription that stands is
 read that far: what was revoked must not fail because its listing is gone.
 """
 
@@ -35,8 +35,9 @@ _CACHE_SECONDS = 3600.0
 
 
 class Subscriptions:
-    def __init__(self, datazone: DataZone) -> None:
+    def __init__(self, datazone: DataZone, *, honour_retain: bool) -> None:
         self._datazone = datazone
+        self._honour_retain = honour_retain
         # A revision of a listing never changes.
         self._listings: TTLCache[tuple[str, str, str], tuple[Asset, ...]] = TTLCache(_CACHED_LISTINGS, _CACHE_SECONDS)
 
@@ -89,8 +90,9 @@ class Subscriptions:
                 kind = next(iter(item["subscribedPrincipal"]), "nobody")
                 raise Unsupported(f"the subscriber is of kind {kind}, not a project", do="subscribe as a project")
             status = SubscriptionStatus(item["status"])
-            approved = status is SubscriptionStatus.APPROVED
-            assets = await self._assets(domain, item["subscribedListing"]) if approved else ()
+            retained = item.get("retainPermissions", False)
+            stands = status is SubscriptionStatus.APPROVED or (retained and self._honour_retain)
+            assets = await self._assets(domain, item["subscribedListing"]) if stands else ()
         except DzgrantError as error:
             error.about(subscription=item["id"])
             raise
@@ -99,7 +101,7 @@ class Subscriptions:
             id=item["id"],
             status=status,
             project=project,
-            retain_permissions=item.get("retainPermissions", False),
+            retain_permissions=retained,
             assets=assets,
         )
 
