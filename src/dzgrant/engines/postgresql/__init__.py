@@ -1,0 +1,27 @@
+"""PostgreSQL, and what speaks its protocol: RDS, Aurora; 13 and newer.
+
+SQLAlchemy keeps a small pool for each source and quotes every name; asyncpg sends the statements. All that changes
+access is transactional here, so one transaction checks the fence in the login's marker, changes access and raises
+the fence: a worker that lost its lease can't undo what its successor did, with no table in the producer's database.
+
+Words that go together go in one message: `begin and lock`, then one query for all there is to know, then one script
+that changes and commits. A first grant takes ten round trips, a second table six, a last revoke seven.
+"""
+
+from __future__ import annotations
+
+from dzgrant.engines.contract import Limits
+from dzgrant.engines.postgresql.database import PostgresqlDatabase
+from dzgrant.model import Credentials, Source
+
+__all__ = ["PostgresqlAdapter", "adapter"]
+
+
+class PostgresqlAdapter:
+    """The entry point's object; it holds nothing."""
+
+    def open(self, source: Source, admin: Credentials, limits: Limits) -> PostgresqlDatabase:
+        return PostgresqlDatabase(source, admin, limits)
+
+
+adapter = PostgresqlAdapter()

@@ -1,0 +1,228 @@
+"""What the server's own catalogue says: one query each, so that one round trip brings all that a decision needs.
+
+Every role may read these catalogues, on RDS as well. Names are bound as values here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from dzgrant.engines.postgresql.marker import Marker
+from dzgrant.engines.postgresql.statements import grant_connect, grant_select, grant_usage
+from dzgrant.model import Table
+
+# Tables whose path is as long as this one. Which of them are the same in another case is not for the server to say:
+# in a database of the C locale it knows ASCII alone.
+TABLES = """
+SELECT n.nspname, c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE length(n.nspname) + 1 + length(c.relname) = length($1)
+  AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+  AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+ORDER BY 1, 2
+"""
+
+LOGIN = """
+SELECT shobj_description(oid, 'pg_authid') AS comment FROM pg_roles WHERE rolname = $1
+"""
+
+SESSIONS_ENDED = """
+SELECT count(*) AS sessions, count(*) FILTER (WHERE pg_terminate_backend(pid)) AS ended
+FROM pg_stat_activity WHERE usename = $1
+"""
+
+# One row. A null stands for what is missing: the login, or the table.
+WAY = """
+SELECT current_user::text AS admin, d.datname::text AS database, r.oid IS NOT NULL AS login_exists,
+  shobj_description(r.oid, 'pg_authid') AS comment, c.oid IS NOT NULL AS table_exists,
+  has_database_privilege(r.oid, d.oid, 'CONNECT') AS connect,
+  has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') AS may_grant_connect,
+  has_schema_privilege(r.oid, n.oid, 'USAGE') AS usage,
+  has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION') AS may_grant_usage,
+  has_table_privilege(r.oid, c.oid, 'SELECT') AND EXISTS (
+    SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = r.oid AND a.privilege_type = 'SELECT') AS selects,
+  has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS may_grant_select,
+  (SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE 'role ' || a.grantee::regrole END, ', ')
+   FROM (
+     SELECT x.grantee FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) x WHERE x.privilege_type = 'SELECT'
+     UNION ALL
+     SELECT x.grantee FROM pg_attribute t, aclexplode(t.attacl) x WHERE t.attrelid = c.oid AND x.privilege_type = 'SELECT'
+     UNION ALL
+     SELECT oid FROM pg_roles WHERE rolname = 'pg_read_all_data'
+   ) a
+   WHERE a.grantee <> r.oid AND (a.grantee = 0 OR pg_has_role(r.oid, a.grantee, 'USAGE'))) AS through
+FROM pg_database d
+LEFT JOIN pg_roles r ON r.rolname = $1
+LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = $2 AND c.relname = $3
+WHERE d.datname = current_database()
+"""
+
+# A row for each thing that the login was given or owns, here and in the server's other databases; one row of nulls
+# when there is none. `pg_shdepend` is indexed by the role, so the size of the catalogue doesn't matter.
+HELD = """
+WITH login AS (SELECT oid, rolcanlogin FROM pg_roles WHERE rolname = $1),
+dependency AS (
+  SELECT s.classid, s.objid, s.objsubid, s.deptype, s.dbid, d.datname, s.dbid IN (0, here.oid) AS here
+  FROM login JOIN pg_shdepend s ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = login.oid
+  JOIN pg_database here ON here.datname = current_database() LEFT JOIN pg_database d ON d.oid = s.dbid
+),
+acl AS (
+  SELECT 'table' AS kind, n.nspname::text AS schema, c.relname::text AS name, c.relowner AS owner, x.*
+  FROM dependency s JOIN pg_class c ON c.oid = s.objid JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_attribute t ON t.attrelid = c.oid AND t.attnum = s.objsubid AND s.objsubid <> 0,
+  aclexplode(CASE s.objsubid WHEN 0 THEN c.relacl ELSE t.attacl END) x
+  WHERE s.classid = 'pg_class'::regclass AND s.deptype = 'a' AND s.here
+  UNION ALL
+  SELECT 'schema', n.nspname, NULL, n.nspowner, x.*
+  FROM dependency s JOIN pg_namespace n ON n.oid = s.objid, aclexplode(n.nspacl) x
+  WHERE s.classid = 'pg_namespace'::regclass AND s.deptype = 'a' AND s.here
+),
+held AS (
+  SELECT DISTINCT kind, schema, name,
+    CASE WHEN a.grantor IN (a.owner, me.oid) THEN NULL ELSE pg_get_userbyid(a.grantor)::text END AS grantor,
+    pg_get_userbyid(a.grantor)::text AS by,
+    a.grantor = me.oid OR pg_has_role(a.grantor, 'MEMBER') AS revocable,
+    bool_or(a.privilege_type = 'SELECT') OVER (PARTITION BY kind, schema, name) AS selects
+  FROM acl a JOIN login ON a.grantee = login.oid JOIN pg_roles me ON me.rolname = current_user
+  UNION ALL
+  SELECT 'owned', NULL, pg_describe_object(classid, objid, objsubid), NULL, NULL, NULL, NULL
+  FROM dependency WHERE deptype = 'o' AND here
+  UNION ALL
+  SELECT 'elsewhere', NULL, datname::text, NULL, NULL, NULL, NULL FROM dependency WHERE NOT here GROUP BY datname
+)
+SELECT login.rolcanlogin, shobj_description(login.oid, 'pg_authid') AS comment, pg_has_role(login.oid, 'USAGE') AS joined,
+  (SELECT count(*) FROM pg_stat_activity WHERE usesysid = login.oid) AS sessions, held.*
+FROM login LEFT JOIN held ON true
+ORDER BY held.kind, held.schema, held.name, held.by
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One privilege on the way to a table."""
+
+    given: bool
+    grantable: bool
+    """The admin may grant it."""
+    statement: Callable[[str], str]
+    """The GRANT for a grantee."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What stands between a login and a table: to connect, to use the schema, to select."""
+
+    admin: str
+    login_exists: bool
+    table_exists: bool
+    marker: Marker | None
+    parents: tuple[Step, ...]
+    select: Step
+    through: str | None
+    """By what else the table can be read: `PUBLIC`, `role analysts`."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (*self.parents, self.select)
+
+    @classmethod
+    def read(cls, row: Any, table: Table) -> Way:
+        """The row of `WAY`."""
+        connect = Step(
+            given=bool(row["connect"]),
+            grantable=bool(row["may_grant_connect"]),
+            statement=partial(grant_connect, row["database"]),
+        )
+        usage = Step(
+            given=bool(row["usage"]), grantable=bool(row["may_grant_usage"]), statement=partial(grant_usage, table.schema)
+        )
+        select = Step(
+            given=bool(row["selects"]), grantable=bool(row["may_grant_select"]), statement=partial(grant_select, table)
+        )
+        return cls(
+            admin=row["admin"],
+            login_exists=row["login_exists"],
+            table_exists=row["table_exists"],
+            marker=Marker.read(row["comment"]),
+            parents=(connect, usage),
+            select=select,
+            through=row["through"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privilege:
+    """What one grantor gave the login on a table (or a sequence), or on a schema where `table` is None."""
+
+    schema: str
+    table: Table | None
+    selects: bool
+    by: str
+    act_as: str | None
+    """The role that must revoke it; None where the admin does it as itself or as the owner."""
+    revocable: bool
+    """The admin is that role, or a member of it."""
+
+    def __str__(self) -> str:
+        return f"{self.table or self.schema} (granted by {self.by})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """A login, and all that depends on it."""
+
+    marker: Marker | None
+    enabled: bool
+    joined: bool
+    """The admin has the login's own rights, which DROP OWNED asks for."""
+    sessions: int
+    privileges: tuple[Privilege, ...]
+    owned: tuple[str, ...]
+    """What it owns in this database, as the server describes it."""
+    elsewhere: tuple[str, ...]
+    """Other databases of the server where it owns or was given something."""
+
+    @classmethod
+    def read(cls, rows: list[Any]) -> Holdings | None:
+        """The rows of `HELD`; None when there is no such login."""
+        if not rows:
+            return None
+        first = rows[0]
+        return cls(
+            marker=Marker.read(first["comment"]),
+            enabled=first["rolcanlogin"],
+            joined=first["joined"],
+            sessions=first["sessions"],
+            privileges=tuple(_privilege(row) for row in rows if row["kind"] in {"table", "schema"}),
+            owned=_names(rows, "owned"),
+            elsewhere=_names(rows, "elsewhere"),
+        )
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why the login can't be dropped by this admin, as far as this database goes."""
+        barred = (f"holds {one}" for one in self.privileges if not one.revocable)
+        return (*(f"owns {one}" for one in self.owned), *barred)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that it may read, in order."""
+        return tuple(sorted({held.table for held in self.privileges if held.table and held.selects}))
+
+
+def _names(rows: Iterable[Any], kind: Literal["owned", "elsewhere"]) -> tuple[str, ...]:
+    return tuple(row["name"] for row in rows if row["kind"] == kind)
+
+
+def _privilege(row: Any) -> Privilege:
+    return Privilege(
+        schema=row["schema"],
+        table=Table(schema=row["schema"], name=row["name"]) if row["kind"] == "table" else None,
+        selects=row["selects"],
+        by=row["by"],
+        act_as=row["grantor"],
+        revocable=row["revocable"],
+    )

@@ -1,0 +1,171 @@
+"""Taking access away, so that a consumer can't stand in the way.
+
+What goes is what the catalogue says the login was given, whatever it is called now. The login's own sessions end
+before anything waits for them: it can hold a lock on its own role, on an advisory key, on a temporary table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from typing import TypeVar
+
+import structlog
+
+from dzgrant.engines.contract import Dropped, Permit
+from dzgrant.engines.postgresql import catalogue, statements
+from dzgrant.engines.postgresql.catalogue import Holdings, Privilege
+from dzgrant.engines.postgresql.connections import Connections
+from dzgrant.engines.postgresql.failures import Blocked
+from dzgrant.engines.postgresql.marker import Marker, admitted
+from dzgrant.errors import AdminRejected, Misconfigured, Transient
+from dzgrant.model import LoginOutcome, Table
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.02
+_UNBLOCKINGS = 3
+
+
+async def revoke(connections: Connections, login: str, keep: Collection[Table], permit: Permit) -> None:
+    async def strip() -> bool:
+        async with connections.transaction(permit, statements.login_key(login)) as transaction:
+            if (held := Holdings.read(await transaction.fetch(catalogue.HELD, login))) is None:
+                return False
+            marker = admitted(login, held.marker, permit)
+            await transaction.commit(*_revocations(login, _going(held, keep)), statements.mark(login, marker))
+            return True
+
+    if not await _unblocked(connections, login, permit, strip):
+        return
+    left = Holdings.read(await connections.fetch(catalogue.HELD, login))
+    if left is None:
+        return
+    if left.sessions:
+        await _end_sessions(connections, login, permit)
+    # A REVOKE by one who may not revoke only warns.
+    if remaining := _going(left, keep):
+        raise Misconfigured(
+            f"{login} holds what others granted: {', '.join(map(str, remaining))}", do="revoke it as them"
+        ).about(source=connections.source)
+    log.info("select_revoked", login=login, source=connections.source.key, kept=len(keep), sessions_ended=left.sessions)
+
+
+async def drop(connections: Connections, login: str, permit: Permit) -> Dropped:
+    async def disable() -> bool:
+        async with connections.transaction(permit, statements.login_key(login)) as transaction:
+            rows = await transaction.fetch(catalogue.LOGIN, login)
+            if rows:
+                marker = admitted(login, Marker.read(rows[0]["comment"]), permit)
+                await transaction.commit(statements.disable(login), statements.mark(login, marker))
+            return bool(rows)
+
+    # Committed before its sessions end: it could log in again otherwise.
+    if not await _unblocked(connections, login, permit, disable):
+        return Dropped(outcome=LoginOutcome.ABSENT)
+    await _end_sessions(connections, login, permit)
+    try:
+        obstacles = await _remove(connections, login, permit)
+    except AdminRejected:
+        raise
+    except Misconfigured as error:
+        # Somebody else granted, or owns, what stands in the way. The login is disabled; take away what can be.
+        with suppress(Misconfigured):
+            await revoke(connections, login, (), permit)
+        obstacles = (error.what,)
+    if obstacles:
+        log.warning("login_disabled", login=login, source=connections.source.key, obstacles=obstacles)
+        return Dropped(outcome=LoginOutcome.DISABLED, detail="; ".join(obstacles))
+    log.info("login_dropped", login=login, source=connections.source.key)
+    return Dropped(outcome=LoginOutcome.DROPPED)
+
+
+async def _remove(connections: Connections, login: str, permit: Permit) -> tuple[str, ...]:
+    """Drops the login, or says what stands in the way."""
+    held = await _clear(connections, login, permit, drop=True)
+    if held is None or not held.elsewhere:
+        return held.obstacles if held else ()
+    obstacles = list(held.obstacles)
+    for database in held.elsewhere:
+        obstacles += await _clear_elsewhere(connections, database, login, permit)
+    if obstacles:
+        return tuple(obstacles)
+    held = await _clear(connections, login, permit, drop=True)
+    return () if held is None else (*held.obstacles, *(f"something in database {database}" for database in held.elsewhere))
+
+
+async def _clear_elsewhere(connections: Connections, database: str, login: str, permit: Permit) -> list[str]:
+    other = connections.elsewhere(database)
+    try:
+        held = await _clear(other, login, permit, drop=False)
+    except Misconfigured as error:
+        return [f"something in database {database} ({error.what})"]
+    finally:
+        await other.close()
+    return [f"{obstacle} in database {database}" for obstacle in held.obstacles] if held else []
+
+
+async def _clear(connections: Connections, login: str, permit: Permit, *, drop: bool) -> Holdings | None:
+    """Takes all away that the login was given in this database, and drops it when nothing stands in the way.
+
+    Returns what the login held before; None when there was none.
+    """
+    async with connections.transaction(permit, statements.login_key(login)) as transaction:
+        if (held := Holdings.read(await transaction.fetch(catalogue.HELD, login))) is None:
+            return None
+        changes = [statements.mark(login, admitted(login, held.marker, permit)), *_revocations(login, held.privileges)]
+        if not held.obstacles:
+            changes += [] if held.joined else [statements.join(login, transaction.server_version)]
+            changes.append(statements.drop_owned(login))
+            changes += [statements.drop_login(login)] if drop and not held.elsewhere else []
+        await transaction.commit(*changes)
+        return held
+
+
+def _going(held: Holdings, keep: Collection[Table]) -> list[Privilege]:
+    schemas = {table.schema for table in keep}
+    return [one for one in held.privileges if (one.table not in keep if one.table else one.schema not in schemas)]
+
+
+def _revocations(login: str, privileges: Iterable[Privilege]) -> Iterator[str]:
+    going = [one for one in privileges if one.revocable]
+    if keys := [statements.table_key(table) for table in sorted({one.table for one in going if one.table})]:
+        yield statements.lock(*keys)
+    if any(one.table is None for one in going):
+        yield statements.lock(statements.PARENTS_KEY)
+    for one in going:
+        if one.act_as:
+            yield statements.act_as(one.act_as)
+        yield statements.revoke_table(one.table, login) if one.table else statements.revoke_schema(one.schema, login)
+        if one.act_as:
+            yield statements.ACT_AS_ONESELF
+
+
+async def _unblocked(connections: Connections, login: str, permit: Permit, work: Callable[[], Awaitable[T]]) -> T:
+    """Does the work; when it waits for a lock in vain, the login's sessions end, and it is done again."""
+    for _ in range(_UNBLOCKINGS):
+        try:
+            return await work()
+        except Blocked:
+            rows = await connections.fetch(catalogue.LOGIN, login)
+            if rows:
+                admitted(login, Marker.read(rows[0]["comment"]), permit)
+                await _end_sessions(connections, login, permit)
+    return await work()
+
+
+async def _end_sessions(connections: Connections, login: str, permit: Permit) -> None:
+    """Ends every session of the login on the server, and waits until none is left: its temporary tables are gone then."""
+    seconds = connections.limits.statement_timeout
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
+    while True:
+        permit.check(seconds)
+        [row] = await connections.fetch(catalogue.SESSIONS_ENDED, login)
+        if not row["sessions"]:
+            return
+        if clock() > deadline:
+            raise Transient(f"{row['sessions']} sessions of {login} do not end").about(source=connections.source)
+        await asyncio.sleep(_POLL_SECONDS)

@@ -1,0 +1,137 @@
+"""The statements that change access, as text for the server.
+
+PostgreSQL binds no values in these, so names and literals are quoted here: always, and by the dialect's own rules.
+`_sql` is the only place where a name becomes a part of a statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+from sqlalchemy import String
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+
+from dzgrant.engines.postgresql.marker import Marker
+from dzgrant.model import Table
+
+_dialect = dialect()  # type: ignore[no-untyped-call]
+_identifier: Callable[[str], str] = _dialect.identifier_preparer.quote_identifier
+_literal: Callable[[str], str] = String().literal_processor(_dialect)  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class _Literal:
+    text: str
+
+
+_Part = str | Table | _Literal | list[_Literal]
+
+
+def _quoted(part: _Part) -> str:
+    match part:
+        case Table():
+            return f"{_identifier(part.schema)}.{_identifier(part.name)}"
+        case _Literal():
+            return _literal(part.text)
+        case list():
+            return ", ".join(_literal(one.text) for one in part)
+        case _:
+            return _identifier(part)
+
+
+def _sql(words: str, **parts: _Part) -> str:
+    """The words, with each `{part}` quoted: a string as an identifier, a table as two, literals as literals."""
+    return words.format_map({name: _quoted(part) for name, part in parts.items()})
+
+
+BEGIN = "BEGIN"
+COMMIT = "COMMIT"
+ROLLBACK = "ROLLBACK"
+
+
+def login_key(login: str) -> str:
+    return f"dzgrant login {login}"
+
+
+def table_key(table: Table) -> str:
+    return f"dzgrant table {table}"
+
+
+PARENTS_KEY = "dzgrant schemas and database"
+
+
+def lock(*keys: str) -> str:
+    """Holds an advisory lock for each key until the transaction ends, taken in this order.
+
+    Everyone takes the login's first, then the tables' in their order, the parents' last: so no two wait for each other.
+    """
+    words = "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(ARRAY[{keys}]) AS key"
+    return _sql(words, keys=[_Literal(key) for key in keys])
+
+
+def create_login(login: str, verifier: SecretStr) -> str:
+    return _sql("CREATE ROLE {login} LOGIN PASSWORD {verifier}", login=login, verifier=_Literal(verifier.get_secret_value()))
+
+
+def set_password(login: str, verifier: SecretStr) -> str:
+    return _sql("ALTER ROLE {login} LOGIN PASSWORD {verifier}", login=login, verifier=_Literal(verifier.get_secret_value()))
+
+
+def disable(login: str) -> str:
+    return _sql("ALTER ROLE {login} NOLOGIN", login=login)
+
+
+def mark(login: str, marker: Marker) -> str:
+    return _sql("COMMENT ON ROLE {login} IS {marker}", login=login, marker=_Literal(str(marker)))
+
+
+def grant_connect(database: str, grantee: str) -> str:
+    return _sql("GRANT CONNECT ON DATABASE {database} TO {grantee}", database=database, grantee=grantee)
+
+
+def grant_usage(schema: str, grantee: str) -> str:
+    return _sql("GRANT USAGE ON SCHEMA {schema} TO {grantee}", schema=schema, grantee=grantee)
+
+
+def grant_select(table: Table, grantee: str) -> str:
+    return _sql("GRANT SELECT ON TABLE {table} TO {grantee}", table=table, grantee=grantee)
+
+
+def revoke_table(table: Table, login: str) -> str:
+    """Takes the privileges on its columns away as well (PostgreSQL manual, REVOKE)."""
+    return _sql("REVOKE ALL PRIVILEGES ON TABLE {table} FROM {login}", table=table, login=login)
+
+
+def revoke_schema(schema: str, login: str) -> str:
+    return _sql("REVOKE ALL PRIVILEGES ON SCHEMA {schema} FROM {login}", schema=schema, login=login)
+
+
+def act_as(role: str) -> str:
+    """Only the grantor can revoke; GRANTED BY takes no other role than the current one (PostgreSQL manual, REVOKE)."""
+    return _sql("SET LOCAL ROLE {role}", role=role)
+
+
+ACT_AS_ONESELF = "RESET ROLE"
+
+
+def join(login: str, server_version: int) -> str:
+    """Makes the admin a member with the login's own rights, which DROP OWNED asks for; goes with the role."""
+    words = "GRANT {login} TO CURRENT_USER"
+    # From 16 on the maker of a role administers it but neither inherits nor can become it.
+    return _sql(f"{words} WITH INHERIT TRUE, SET TRUE" if server_version >= 16 else words, login=login)
+
+
+def drop_owned(login: str) -> str:
+    """Drops what the login owns, too: sent only when it owns nothing, to take the remaining privileges away."""
+    return _sql("DROP OWNED BY {login} RESTRICT", login=login)
+
+
+def drop_login(login: str) -> str:
+    return _sql("DROP ROLE {login}", login=login)
+
+
+def read_nothing(table: Table) -> str:
+    """Needs SELECT on every column, and fetches no row."""
+    return _sql("SELECT * FROM {table} LIMIT 0", table=table)
