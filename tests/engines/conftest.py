@@ -1,0 +1,32 @@
+"""`play`: each server in turn, once with its superuser as dzgrant's admin and once with an admin like RDS's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dzgrant.engines import adapter
+from dzgrant.engines.contract import Database
+from dzgrant.localcloud.databases import Server
+from tests.engines.playground import Playground
+from tests.engines.postgresql_playground import PostgresqlPlayground
+
+_PLAYGROUNDS: dict[str, type[Playground]] = {"postgresql": PostgresqlPlayground}
+
+
+@pytest.fixture(params=["superuser", "rds-like"])
+async def play(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[Playground]:
+    admin = server.admin if request.param == "superuser" else await server.rds_admin()
+    ground = _PLAYGROUNDS[server.engine](server=server, admin=admin)
+    await ground.set_up()
+    yield ground
+    await ground.tear_down()
+
+
+@pytest.fixture
+async def database(play: Playground) -> AsyncIterator[Database]:
+    """The playground's database, as dzgrant opens it."""
+    opened = adapter(play.server.engine).open(play.source, play.admin, play.limits)
+    yield opened
+    await opened.close()

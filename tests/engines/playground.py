@@ -1,0 +1,130 @@
+"""What the contract suite needs to say in an engine's own SQL: one `Playground` for each engine, in a module of its own.
+
+It acts as the superuser, or as a consumer: never through the adapter that is on trial.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+import asyncpg
+import pymysql
+from pydantic import SecretStr
+
+from dzgrant.engines.contract import Limits, Owner
+from dzgrant.engines.passwords import new_password
+from dzgrant.errors import LeaseLost
+from dzgrant.localcloud.databases import Server
+from dzgrant.model import Credentials, Source, Table, TablePath
+
+SAID_NO = (asyncpg.PostgresError, asyncpg.InterfaceError, pymysql.MySQLError, OSError)
+"""How a driver says that the server refused, or ended the session."""
+
+OWNER = Owner(domain="dzd_1", project="prj-1", environment="env-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The permit of a worker that holds the lease; with `outlasts`, for so many seconds."""
+
+    fence: int = 1
+    outlasts: float = 3600.0
+
+    def check(self, seconds: float) -> None:
+        if seconds > self.outlasts:
+            raise LeaseLost("the lease ended")
+
+
+def consumer(password: SecretStr | None = None) -> Credentials:
+    """A login that no other test uses."""
+    return Credentials(username=f"dz_{secrets.token_hex(10)}", password=password or new_password())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playground(ABC):
+    """A database of its own on a real server, which `admin` (dzgrant's login there) owns."""
+
+    server: Server
+    admin: Credentials
+    database: str = field(default_factory=lambda: f"shop_{secrets.token_hex(4)}")
+
+    @property
+    def source(self) -> Source:
+        return Source(engine=self.server.engine, host=self.server.host, port=self.server.port, database=self.database)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(ca_bundle=self.server.ca_file)
+
+    async def set_up(self) -> None:
+        await self.server.create_database(self.database, owner=self.admin)
+
+    @abstractmethod
+    async def tear_down(self) -> None: ...
+
+    @abstractmethod
+    def table(self, name: str) -> Table:
+        """A table of this name in the place that tables are in."""
+
+    @abstractmethod
+    def path(self, table: Table) -> TablePath:
+        """As the catalogue spells it."""
+
+    @abstractmethod
+    def sql(self, table: Table) -> str:
+        """The table's name, quoted."""
+
+    @abstractmethod
+    async def create_table(self, name: str) -> Table:
+        """With one column, `id`, and the rows 1, 2 and 3; the admin's own."""
+
+    @abstractmethod
+    async def create_view(self, name: str, over: Table) -> Table: ...
+
+    @abstractmethod
+    async def create_partitioned(self, name: str) -> Table: ...
+
+    @abstractmethod
+    async def create_foreign_table(self, name: str) -> Table:
+        """One that the admin neither owns nor may give away. Only asked for where the admin is no superuser."""
+
+    @abstractmethod
+    async def create_login(self, login: Credentials) -> None:
+        """Somebody else's login, which dzgrant did not make."""
+
+    @abstractmethod
+    async def let_everyone_read(self, table: Table) -> str:
+        """Gives SELECT to everyone, or to all there will be; returns what `Reach.through` names."""
+
+    @abstractmethod
+    async def give_property(self, login: Credentials) -> str:
+        """Makes the login own something, or stand as its definer; returns what `Dropped.detail` names."""
+
+    @abstractmethod
+    def reading(self, login: Credentials, table: Table) -> AbstractAsyncContextManager[Callable[[], Awaitable[int]]]:
+        """A session of the consumer's in the midst of reading the table: each call reads one more row, without asking anew
+        for the privilege where the engine lets it."""
+
+    async def run(self, sql: str, login: Credentials | None = None) -> list[tuple[object, ...]]:
+        """One statement in this database, as the superuser unless another login is given."""
+        return await self.server.execute(sql, database=self.database, login=login)
+
+    async def can_log_in(self, login: Credentials) -> bool:
+        return await self._goes_well("SELECT 1", login)
+
+    async def can_read(self, login: Credentials, table: Table) -> bool:
+        return await self._goes_well(f"SELECT * FROM {self.sql(table)}", login)
+
+    async def can_write(self, login: Credentials, table: Table) -> bool:
+        return await self._goes_well(f"INSERT INTO {self.sql(table)} VALUES (4)", login)
+
+    async def _goes_well(self, sql: str, login: Credentials) -> bool:
+        try:
+            await self.run(sql, login)
+        except SAID_NO:
+            return False
+        return True

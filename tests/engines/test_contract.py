@@ -1,0 +1,336 @@
+"""The engines' contract, on real servers: the same tests for every adapter, with a superuser and with an admin like RDS's."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+from trustme import CA
+
+from dzgrant.engines import adapter
+from dzgrant.engines.contract import Database
+from dzgrant.engines.passwords import new_password
+from dzgrant.errors import (
+    AdminRejected,
+    ConsumerRejected,
+    DzgrantError,
+    LeaseLost,
+    Misconfigured,
+    Refused,
+    Transient,
+)
+from dzgrant.localcloud.databases.workplace import free_port
+from dzgrant.model import Credentials, LoginOutcome, Table
+from tests.engines.playground import OWNER, SAID_NO, Holder, Playground, consumer
+
+HOSTILE = [
+    'a"b',
+    "a]b",
+    "a`b",
+    "a'b",
+    "a\\",
+    "x;--",
+    "t to public--",
+    "t,secret_pay",
+    "with space and.dot",
+    "MiXed",
+    "100%s %(x)s {y}",
+    "é" * 31 + "x",
+]
+
+
+async def given(database: Database, login: Credentials, *tables: Table) -> None:
+    await database.ensure_login(login.username, login.password, OWNER, Holder())
+    for table in tables:
+        await database.grant(login.username, table, Holder())
+
+
+async def test_eight_at_once_make_one_login_that_works(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(given(database, login, table))
+    await database.prove(login, table)
+    assert await database.describe(login.username) is not None
+
+
+async def test_a_password_set_again_replaces_the_old_one(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    old = consumer()
+    new = replace(old, password=new_password())
+    await given(database, old, table)
+    await given(database, new)
+    await database.prove(new, table)
+    with pytest.raises(ConsumerRejected):
+        await database.prove(old, table)
+
+
+async def test_a_login_of_somebody_else_is_refused_and_untouched(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    foreign = consumer()
+    await play.create_login(foreign)
+    with pytest.raises(Refused, match=foreign.username):
+        await database.ensure_login(foreign.username, new_password(), OWNER, Holder())
+    with pytest.raises(Refused, match=foreign.username):
+        await database.grant(foreign.username, table, Holder())
+    with pytest.raises(Refused, match=foreign.username):
+        await database.revoke(foreign.username, [], Holder())
+    with pytest.raises(Refused, match=foreign.username):
+        await database.drop(foreign.username, Holder())
+    assert await play.can_log_in(foreign)
+    assert not await play.can_read(foreign, table)
+
+
+async def test_a_grant_opens_this_table_for_reading_and_nothing_else(play: Playground, database: Database) -> None:
+    wanted, other = await play.create_table("orders"), await play.create_table("salaries")
+    login = consumer()
+    await given(database, login, wanted)
+    assert await play.can_read(login, wanted)
+    assert not await play.can_write(login, wanted)
+    assert not await play.can_read(login, other)
+    state = await database.describe(login.username)
+    assert state is not None
+    assert (state.marked, state.enabled, state.tables) == (True, True, (wanted,))
+
+
+async def test_a_grant_made_eight_times_at_once_is_one(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    await given(database, login)
+    async with asyncio.TaskGroup() as group:
+        grants = [group.create_task(database.grant(login.username, table, Holder())) for _ in range(8)]
+    assert not any(grant.result().public for grant in grants)
+    await database.prove(login, table)
+
+
+async def test_fifty_logins_get_one_table_at_once(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    logins = [consumer() for _ in range(50)]
+    async with asyncio.TaskGroup() as group:
+        for login in logins:
+            group.create_task(given(database, login, table))
+    for login in logins[::10]:
+        await database.prove(login, table)
+    async with asyncio.TaskGroup() as group:
+        drops = [group.create_task(database.drop(login.username, Holder())) for login in logins]
+    assert {drop.result().outcome for drop in drops} == {LoginOutcome.DROPPED}
+
+
+async def test_a_view_is_granted_without_its_table(play: Playground, database: Database) -> None:
+    base = await play.create_table("base")
+    view = await play.create_view("Recent Orders", base)
+    login = consumer()
+    await given(database, login, await database.resolve(play.path(view)))
+    await database.prove(login, view)
+    assert not await play.can_read(login, base)
+
+
+async def test_a_partitioned_table_is_granted_as_one(play: Playground, database: Database) -> None:
+    table = await play.create_partitioned("events")
+    login = consumer()
+    await given(database, login, await database.resolve(play.path(table)))
+    await database.prove(login, table)
+    assert await play.can_read(login, table)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_name_is_a_name(play: Playground, database: Database, name: str) -> None:
+    table, other = await play.create_table(name), await play.create_table("secret_pay")
+    login, stranger = consumer(), consumer()
+    await given(database, stranger)
+    await given(database, login, await database.resolve(play.path(table)))
+    await database.prove(login, table)
+    assert not await play.can_read(login, other)
+    assert not await play.can_read(stranger, table)
+    await database.revoke(login.username, [], Holder())
+    assert not await play.can_read(login, table)
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+async def test_a_revoke_takes_what_is_not_kept_and_may_be_done_twice(play: Playground, database: Database) -> None:
+    going, kept = await play.create_table("orders"), await play.create_table("items")
+    login = consumer()
+    await given(database, login, going, kept)
+    for _ in range(2):
+        await database.revoke(login.username, [kept], Holder())
+        assert not await play.can_read(login, going)
+        assert await play.can_read(login, kept)
+    await database.revoke(consumer().username, [], Holder())
+
+
+async def test_a_drop_leaves_nothing_and_may_be_done_twice(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    await given(database, login, table)
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+    assert await database.describe(login.username) is None
+    assert not await play.can_log_in(login)
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.ABSENT
+
+
+async def test_an_open_session_is_dead_after_a_drop(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    await given(database, login, table)
+    async with play.reading(login, table) as next_row:
+        assert await next_row() == 1
+        assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+        with pytest.raises(SAID_NO):
+            await next_row()
+
+
+async def test_an_open_cursor_stops_when_only_its_table_is_revoked(play: Playground, database: Database) -> None:
+    going, kept = await play.create_table("orders"), await play.create_table("items")
+    login = consumer()
+    await given(database, login, going, kept)
+    async with play.reading(login, going) as next_row:
+        assert await next_row() == 1
+        await database.revoke(login.username, [kept], Holder())
+        with pytest.raises(SAID_NO):
+            await next_row()
+    await database.prove(login, kept)
+
+
+async def test_a_login_that_owns_something_is_disabled_and_says_what(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    await given(database, login, table)
+    owned = await play.give_property(login)
+    for _ in range(2):
+        dropped = await database.drop(login.username, Holder())
+        assert dropped.outcome is LoginOutcome.DISABLED
+        assert owned in (dropped.detail or "")
+        assert not await play.can_log_in(login)
+    state = await database.describe(login.username)
+    assert state is not None
+    assert (state.marked, state.enabled, state.tables) == (True, False, ())
+
+
+async def test_a_disabled_login_works_again_when_it_is_wanted_again(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    await given(database, login, table)
+    await play.give_property(login)
+    await database.drop(login.username, Holder())
+    await given(database, login, table)
+    await database.prove(login, table)
+
+
+async def test_a_path_is_found_whatever_its_case(play: Playground, database: Database) -> None:
+    table = await play.create_table("Örders")
+    path = play.path(table)
+    assert await database.resolve(replace(path, name=path.name.lower())) == table
+    assert await database.resolve(replace(path, name=path.name.upper())) == table
+
+
+async def test_an_ambiguous_path_is_refused_and_names_both(play: Playground, database: Database) -> None:
+    tables = [await play.create_table(name) for name in ("Orders", "orders")]
+    with pytest.raises(Refused, match=r"Orders.*orders"):
+        await database.resolve(play.path(tables[0]))
+
+
+async def test_a_missing_table_is_refused(play: Playground, database: Database) -> None:
+    with pytest.raises(Refused, match="nowhere"):
+        await database.resolve(play.path(play.table("nowhere")))
+    login = consumer()
+    await given(database, login)
+    with pytest.raises(Refused, match="nowhere"):
+        await database.grant(login.username, play.table("nowhere"), Holder())
+
+
+async def test_access_that_everyone_has_is_reported(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    through = await play.let_everyone_read(table)
+    login = consumer()
+    await given(database, login)
+    reach = await database.grant(login.username, table, Holder())
+    assert reach.public
+    assert through in (reach.through or "")
+
+
+async def test_the_proof_fails_without_the_grant(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    await given(database, login)
+    with pytest.raises(DzgrantError) as failed:
+        await database.prove(login, table)
+    assert not isinstance(failed.value, ConsumerRejected)
+
+
+async def test_nothing_changes_when_the_lease_ends_too_soon(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login, too_short = consumer(), Holder(outlasts=play.limits.statement_timeout - 1)
+    with pytest.raises(LeaseLost):
+        await database.ensure_login(login.username, login.password, OWNER, too_short)
+    assert await database.describe(login.username) is None
+    await given(database, login)
+    with pytest.raises(LeaseLost):
+        await database.grant(login.username, table, too_short)
+    assert not await play.can_read(login, table)
+    await database.grant(login.username, table, Holder())
+    with pytest.raises(LeaseLost):
+        await database.revoke(login.username, [], too_short)
+    with pytest.raises(LeaseLost):
+        await database.drop(login.username, too_short)
+    await database.prove(login, table)
+
+
+@pytest.mark.parametrize("play", ["rds-like"], indirect=True)
+async def test_a_table_that_the_admin_may_not_give_names_the_statement(play: Playground, database: Database) -> None:
+    table = await play.create_foreign_table("salaries")
+    login = consumer()
+    await given(database, login)
+    with pytest.raises(Misconfigured, match=r"GRANT SELECT ON .*salaries.* WITH GRANT OPTION"):
+        await database.grant(login.username, table, Holder())
+    assert not await play.can_read(login, table)
+
+
+async def test_a_wrong_admin_password_is_told_apart(play: Playground) -> None:
+    wrong = replace(play.admin, password=new_password())
+    database = adapter(play.server.engine).open(play.source, wrong, play.limits)
+    with pytest.raises(AdminRejected):
+        await database.resolve(play.path(play.table("orders")))
+    await database.close()
+
+
+async def test_a_server_that_is_down_is_tried_again(play: Playground) -> None:
+    database = adapter(play.server.engine).open(replace(play.source, port=free_port()), play.admin, play.limits)
+    with pytest.raises(Transient):
+        await database.resolve(play.path(play.table("orders")))
+    await database.close()
+
+
+async def test_a_server_that_nobody_vouches_for_gets_no_password(
+    play: Playground, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stranger = tmp_path_factory.mktemp("authority") / "ca.pem"
+    CA().cert_pem.write_to_path(stranger)
+    limits = replace(play.limits, ca_bundle=stranger)
+    database = adapter(play.server.engine).open(play.source, play.admin, limits)
+    with pytest.raises(Misconfigured, match="DZGRANT_DATABASE_CA_BUNDLE"):
+        await database.resolve(play.path(play.table("orders")))
+    await database.close()
+
+
+async def test_no_password_is_written_anywhere(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    already = len(play.server.read_log())
+    login = consumer()
+    changed = replace(login, password=new_password())
+    with capture_logs() as logged:
+        await given(database, login, table)
+        await given(database, changed, table)
+        await database.prove(changed, table)
+        with pytest.raises(ConsumerRejected) as rejected:
+            await database.prove(login, table)
+        await database.drop(login.username, Holder())
+    server_log = play.server.read_log()[already:]
+    assert login.username in server_log
+    error = "".join(traceback.format_exception(rejected.value)) + repr(rejected.value)
+    written = error + repr(logged) + repr(database) + server_log
+    for credentials in (login, changed, play.admin):
+        assert credentials.password.get_secret_value() not in written
