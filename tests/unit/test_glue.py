@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dzgrant.catalog import glue
 from dzgrant.errors import Refused, Unsupported
@@ -230,3 +232,23 @@ def test_location_is_read_against_the_connection(location: str, known: Source, d
 def test_a_location_that_is_not_certain_is_refused(location: str, known: Source) -> None:
     with pytest.raises(Refused):
         glue.place(location, known)
+
+
+NAMES = st.text(alphabet='aAßİ. "', max_size=6)
+
+
+@given(st.lists(NAMES, max_size=4).map(".".join), NAMES, st.sampled_from(["postgresql", "mysql", "sqlserver", "oracle"]))
+def test_what_is_read_is_what_location_says(location: str, database: str, engine: str) -> None:
+    known = source(engine, database)
+    try:
+        found, path = glue.place(location, known)
+    except Refused:
+        return
+    written = location.removesuffix(f".{path.name}")
+    assert location == f"{written}.{path.name}"
+    if engine == "mysql" or not database:
+        assert found.database == written
+    else:
+        assert found == known
+        assert written.casefold() in {database.casefold(), database.partition(".")[0].casefold()}
+    assert engine == "mysql" or "." in path.name
