@@ -1,0 +1,108 @@
+"""Every AWS service of the local cloud: moto's, corrected where it is not true to AWS, our own SQS and our own DataZone.
+
+moto's threads share its state without locks, so the calls of one service run one after the other. SQS and DataZone
+have locks of their own: a long poll holds up nobody.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from moto.dynamodb.models import dynamodb_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.sqs.models import sqs_backends
+
+from dzgrant.localcloud import connections, dynamodb, roles, secrets
+from dzgrant.localcloud.calls import Answer, Call, make
+from dzgrant.localcloud.datazone import DataZone
+from dzgrant.localcloud.sqs import Sqs
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_ADMIT: dict[str, Callable[[Call], Call | Answer]] = {
+    "secretsmanager": secrets.admit,
+    "sts": roles.admit,
+    "glue": connections.admit,
+}
+
+
+class Aws:
+    """Answers calls; threads share it. One for each process, since moto's state is the process's."""
+
+    def __init__(self, sqs: Sqs, datazone: DataZone) -> None:
+        self.sqs = sqs
+        self.datazone = datazone
+        self._tokens = dynamodb.Tokens()
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._applications: dict[tuple[str, str], WSGIApplication] = {}
+        self._locks: dict[str, Lock] = {}
+        # Each registry makes its backends when they are first used, of the class that it holds then.
+        dynamodb_backends.backend = dynamodb.Backend
+        secretsmanager_backends.backend = secrets.Backend
+        sqs_backends.backend = partial(_EventBridgeTarget, sqs)  # type: ignore[assignment]  # all that EventBridge uses
+
+    def named(self, call: Call) -> Call:
+        """The call with its operation's name, where only its path tells it."""
+        return self.datazone.named(call) if call.service == "datazone" else call
+
+    def answer(self, call: Call) -> Answer:
+        if call.service == "sqs":
+            return self.sqs.answer(call)
+        if call.service == "datazone":
+            return self.datazone.answer(call)
+        with self._locks.setdefault(call.service, Lock()):
+            return self._corrected(call)
+
+    def ask(self, account: str, service: str, target: str, **members: Any) -> dict[str, Any]:
+        """A call of the local cloud's own to a service that speaks JSON; it succeeds or is a bug."""
+        given = self.answer(make(account, service, target, json.dumps(members).encode()))
+        if given.status != 200:
+            raise RuntimeError(f"{target}: {given.body.decode()}")
+        return given.json()
+
+    def _corrected(self, call: Call) -> Answer:
+        admitted = _ADMIT[call.service](call) if call.service in _ADMIT else call
+        if isinstance(admitted, Answer):
+            return admitted
+        if (seen := self._tokens.replay(admitted)) is not None:
+            return seen
+        given = self._ask_moto(admitted)
+        self._tokens.keep(admitted, given)
+        return connections.complete(admitted, given) if call.service == "glue" else given
+
+    def _ask_moto(self, call: Call) -> Answer:
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start(status: str, headers: list[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
+            started.append((status, headers))
+            return io.BytesIO().write
+
+        # moto would ask each account for the access key; we know the account already.
+        environ = {**call.environ, "wsgi.input": io.BytesIO(call.body), "HTTP_X_MOTO_ACCOUNT_ID": call.account}
+        body = b"".join(self._application(call)(environ, start))
+        status, headers = started[0]
+        return Answer(status=int(status.split()[0]), headers=tuple(headers), body=body)
+
+    def _application(self, call: Call) -> WSGIApplication:
+        """moto's application for the service; its dispatcher is slow, so it is asked once for each kind of target."""
+        key = (call.service, str(call.environ.get("HTTP_X_AMZ_TARGET", "")).partition(".")[0])
+        if key not in self._applications:
+            self._applications[key] = self._moto.get_application({**call.environ, "wsgi.input": io.BytesIO(call.body)})
+        return self._applications[key]
+
+
+class _EventBridgeTarget:
+    """What moto's EventBridge takes for an SQS backend: it puts a matched event into our queue."""
+
+    def __init__(self, sqs: Sqs, region: str, *, account_id: str) -> None:
+        self._sqs, self._account, self._region = sqs, account_id, region
+
+    def send_message(self, *, queue_name: str, message_body: str, group_id: str | None) -> None:  # noqa: ARG002  # moto's call
+        self._sqs.fill(self._account, self._region, queue_name, message_body)

@@ -1,0 +1,111 @@
+"""What moto's Secrets Manager does wrongly: reads across accounts, secrets scheduled for deletion, KMS keys, public policies.
+
+Identity policies are not modelled: inside an account every role may do everything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.kms.models import kms_backends
+from moto.secretsmanager.models import SecretsManagerBackend, SecretsStore, secretsmanager_backends
+
+from dzgrant.localcloud import policy
+from dzgrant.localcloud.calls import Answer, Call, error
+
+_DEFAULT_KEY = "alias/aws/secretsmanager"
+# The operations whose documentation names "The secret is scheduled for deletion" as a cause of InvalidRequestException
+# and that moto carries out all the same (GetSecretValue and UpdateSecret it refuses).
+_NOT_WHEN_SCHEDULED = frozenset(
+    {"PutSecretValue", "PutResourcePolicy", "GetResourcePolicy", "DeleteResourcePolicy", "TagResource", "UntagResource"}
+)
+
+
+class Store(SecretsStore):
+    """moto's dictionary of secrets by name, found by ARN too without a walk over all of them."""
+
+    def _find(self, key: str) -> Any:
+        if not key.startswith("arn:"):
+            return dict.get(self, key)
+        resource = key.split(":", 6)[-1]
+        secret = dict.get(self, resource[:-7])
+        # A complete ARN, or a partial one, which lacks the hyphen and six random characters.
+        return secret if secret is not None and secret.arn == key else dict.get(self, resource)
+
+    def get(self, key: str) -> Any:  # type: ignore[override]  # as moto narrows it
+        return self._find(key)
+
+    def __getitem__(self, key: str) -> Any:
+        if (secret := self._find(key)) is None:
+            raise KeyError(key)
+        return secret
+
+    def __contains__(self, key: object) -> bool:
+        return self._find(str(key)) is not None
+
+    def pop(self, key: str) -> Any:  # type: ignore[override]  # as moto narrows it
+        secret = self._find(key)
+        return dict.pop(self, secret.name) if secret is not None else None
+
+
+class Backend(SecretsManagerBackend):
+    """moto's backend of one account and Region, on the quicker store."""
+
+    # moto looks for a service's routes beside the module of its backend's class.
+    __module__ = SecretsManagerBackend.__module__
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.secrets = Store()
+
+
+def admit(call: Call) -> Call | Answer:
+    """The call as moto may carry it out, upon the owner's account, or AWS's refusal of it."""
+    asked = call.json()
+    identifier = str(asked.get("SecretId") or asked.get("Name") or "")
+    owner = identifier.split(":")[4] if identifier.startswith("arn:") else call.account
+    secret = secretsmanager_backends[owner][call.region].secrets.get(identifier)
+    if owner != call.account and (refusal := _across(call, secret, identifier)):
+        return refusal
+    if secret is not None and secret.is_deleted():
+        if call.operation == "CreateSecret":
+            return _invalid("You can't create this secret because a secret with this name is already scheduled for deletion.")
+        if call.operation in _NOT_WHEN_SCHEDULED:
+            return _invalid("You can't perform this operation on the secret because it was marked for deletion.")
+    if (key := asked.get("KmsKeyId")) and not _key_exists(call, str(key)):
+        return _no_key(call, str(key))
+    if call.operation == "PutResourcePolicy" and asked.get("BlockPublicPolicy") and policy.public(asked["ResourcePolicy"]):
+        return error("PublicPolicyException", "You can't attach a policy that allows broad access to the secret.")
+    return call.of(owner)
+
+
+def _across(call: Call, secret: Any, identifier: str) -> Answer | None:
+    """Why a call upon another account's secret is refused: only its complete ARN, its policy and a customer's key open it."""
+    action = f"secretsmanager:{call.operation}"
+    open_to_caller = secret is not None and secret.arn == identifier and secret.policy
+    if not open_to_caller or not policy.allows(secret.policy, action, call.caller.names):
+        return error(
+            "AccessDeniedException",
+            f"User: {call.caller.arn} is not authorized to perform: {action} on resource: {identifier} "
+            f"because no resource-based policy allows the {action} action",
+        )
+    if call.operation == "GetSecretValue" and (secret.kms_key_id or _DEFAULT_KEY) == _DEFAULT_KEY:
+        return error("AccessDeniedException", "Access to KMS is not allowed")
+    return None
+
+
+def _key_exists(call: Call, key: str) -> bool:
+    name = key.rpartition(":")[2]
+    if name.startswith("alias/aws/"):
+        return True
+    keys = kms_backends[call.account][call.region]
+    return bool(keys.alias_exists(name) if name.startswith("alias/") else name.removeprefix("key/") in keys.keys)
+
+
+def _no_key(call: Call, key: str) -> Answer:
+    kind = f"Alias arn:aws:kms:{call.region}:{call.account}:{key}" if key.startswith("alias/") else f"Key '{key}'"
+    return error("EncryptionFailure", f"Secrets Manager can't encrypt the secret value: {kind} is not found.")
+
+
+def _invalid(message: str) -> Answer:
+    return error("InvalidRequestException", message)

@@ -1,0 +1,66 @@
+"""The local cloud in this process: HTTP on 127.0.0.1, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from threading import Event, Thread
+
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+from dzgrant.errors import Misconfigured
+
+_HOST = "127.0.0.1"
+
+
+class _Handler(WSGIRequestHandler):
+    """Answers of keep-alive connections at once: small writes would otherwise wait for the client's delayed ACK."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    # An answer's head and body leave in one segment.
+    wbufsize = -1
+
+    def log_request(self, *_: object) -> None:
+        """Nothing: the journal lists the calls."""
+
+
+class _Server(ThreadedWSGIServer):
+    # A long poll must not keep the process alive.
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 512
+
+
+def serve(*, port: int = 0, ready: Callable[[str], None] = print, stop: Event | None = None) -> None:
+    """Serves until SIGTERM, SIGINT or `stop`; `ready` is told the endpoint when it answers. Port 0: a free one.
+
+    Call it in the main thread. Raises `Misconfigured` when the port can't be had.
+    """
+    _prepare()
+    # moto reads its environment when it is imported.
+    from dzgrant.localcloud.app import Application  # noqa: PLC0415
+
+    stop = stop or Event()
+    try:
+        server = _Server(_HOST, port, Application(), handler=_Handler)
+    except (OSError, SystemExit) as error:
+        raise Misconfigured(f"the local cloud can't listen on {_HOST}:{port}", do="choose another port, or 0") from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    ready(f"http://{_HOST}:{server.server_port}")
+    stop.wait()
+    server.shutdown()
+    server.server_close()
+
+
+def _prepare() -> None:
+    """Quiet logs; no surprise from the caller's AWS settings; and no CORS headers, which cost time on each answer."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_"))]:
+        del os.environ[name]
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
