@@ -16,8 +16,8 @@ from enum import StrEnum
 
 class Effect(StrEnum):
     RESOLVE = "resolve"
-    KEEP_PRODUCER_SECRET = "keep_producer_secret"
-    READ_CONSUMER_SECRET = "read_consumer_secret"
+    KEEP_PRODUCER_SECRET = "keep_producer_secret"  # noqa: S105  # an effect's name
+    READ_CONSUMER_SECRET = "read_consumer_secret"  # noqa: S105  # an effect's name
     SET_LOGIN = "set_login"
     GRANT_SELECT = "grant_select"
     PROVE = "prove"
@@ -27,8 +27,8 @@ class Effect(StrEnum):
     REVOKE_SELECT = "revoke_select"
     UNSHARE = "unshare"
     DROP_LOGIN = "drop_login"
-    DELETE_CONSUMER_SECRET = "delete_consumer_secret"
-    DELETE_PRODUCER_SECRET = "delete_producer_secret"
+    DELETE_CONSUMER_SECRET = "delete_consumer_secret"  # noqa: S105  # an effect's name
+    DELETE_PRODUCER_SECRET = "delete_producer_secret"  # noqa: S105  # an effect's name
     SETTLE = "settle"
 
 

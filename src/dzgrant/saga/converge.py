@@ -1,0 +1,208 @@
+"""From a hint to the end state: what DataZone says now, against what the ledger says was done.
+
+A hint only names a place to look. An approved subscription wants its tables for each environment of its project; any
+other wants nothing, whatever the event said. So duplicate, late and reordered events change nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from dzgrant.catalog import Catalog, SubscriptionGrant
+from dzgrant.errors import DzgrantError, Misconfigured, Refused, Transient
+from dzgrant.intake.events import EnvironmentHint, Hint, SubscriptionGrantHint, SubscriptionHint
+from dzgrant.ledger import Claim, Ledger
+from dzgrant.model import Environment, Subscription, SubscriptionStatus, Wanted
+from dzgrant.reporting import GrantStatus, Reporter
+from dzgrant.saga.journey import Journey
+from dzgrant.saga.outcomes import tell, tell_stuck
+from dzgrant.saga.runner import Runner
+
+# A subscription may take seconds to appear after its event; one that never does is no work.
+_MAY_STILL_APPEAR = timedelta(minutes=15)
+
+
+C = TypeVar("C", Wanted, Claim)
+
+
+class Converge:
+    """Tasks share it."""
+
+    def __init__(self, *, catalog: Catalog, ledger: Ledger, runner: Runner, reporter: Reporter, honour_retain: bool) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._runner = runner
+        self._reporter = reporter
+        self._honour_retain = honour_retain
+
+    async def handle(self, hint: Hint) -> None:
+        """Brings what the hint names to its end state. Raises a `DzgrantError` when that can't be done (yet)."""
+        match hint:
+            case SubscriptionHint():
+                await self._subscription_hint(hint)
+            case SubscriptionGrantHint():
+                await self._subscription_grant_hint(hint)
+            case EnvironmentHint():
+                await self._environment_hint(hint)
+
+    async def _subscription_hint(self, hint: SubscriptionHint) -> None:
+        found = await self._catalog.subscription(
+            hint.domain, subscription=hint.subscription, request=hint.request, listing=hint.listing, project=hint.project
+        )
+        if found is not None:
+            await self.subscription(found)
+        elif datetime.now(UTC) - hint.time < _MAY_STILL_APPEAR:
+            raise Transient("DataZone does not know the subscription (yet)").about(subscription=hint.subscription)
+        elif hint.subscription is not None:
+            # Deleted in DataZone: nobody approves it any more.
+            await self._end(hint.subscription)
+
+    async def subscription(self, subscription: Subscription) -> None:
+        """Brings every principal of the subscription to what its status says."""
+        if self.stands(subscription):
+            environments = await self._catalog.environments(subscription.domain, subscription.project)
+            await self._grant(await self._wanted(subscription, environments))
+        else:
+            await self._end(subscription.id)
+
+    def stands(self, subscription: Subscription) -> bool:
+        """Whether it wants its tables: it is approved, or its owner kept the permissions and the settings honour that."""
+        if subscription.status is SubscriptionStatus.APPROVED:
+            return True
+        return self._honour_retain and subscription.retain_permissions
+
+    async def reconcile(self, subscription: Subscription) -> None:
+        """As `subscription`, and takes away what it once wanted and no longer does: an environment or a table that went."""
+        await self.subscription(subscription)
+        if not self.stands(subscription):
+            return
+        wanted = {(one.principal.id, one.path.key) for one in await self.desired(subscription)}
+        claims = await self._ledger.claims(subscription.id)
+        await self._revoke([claim for claim in claims if (claim.principal.id, claim.path.key) not in wanted])
+
+    async def desired(self, subscription: Subscription) -> tuple[Wanted, ...]:
+        """All that an approved subscription wants, custom subscription targets included; nothing of one that ended."""
+        if not self.stands(subscription):
+            return ()
+        environments = await self._catalog.environments(subscription.domain, subscription.project)
+        custom = await self._catalog.custom_environments(subscription)
+        return await self._wanted(subscription, tuple(dict.fromkeys((*environments, *custom))))
+
+    async def _wanted(self, subscription: Subscription, environments: Sequence[Environment]) -> tuple[Wanted, ...]:
+        try:
+            return await self._catalog.wanted(subscription, environments)
+        except Refused as refused:
+            refused.about(subscription=subscription.id)
+            await self._ledger.refuse(subscription, str(refused))
+            raise
+
+    async def _environment_hint(self, hint: EnvironmentHint) -> None:
+        found = await self._catalog.environment(hint.domain, hint.environment)
+        if found is None or not found.live:
+            if hint.deleted or found is None:
+                await self._revoke(await self._ledger.end_environment(hint.environment))
+            return
+        await self._ledger.reopen_environment(hint.environment)
+        if found.eligible:
+            await self._backfill(found.environment)
+
+    async def _backfill(self, environment: Environment) -> None:
+        wanted: list[Wanted] = []
+        refusals: list[DzgrantError] = []
+        async for subscription in self._catalog.approved(environment.domain, environment.project):
+            try:
+                wanted += await self._wanted(subscription, (environment,))
+            except Refused as refused:
+                refusals.append(refused)
+        await self._grant(wanted, refusals)
+
+    async def _subscription_grant_hint(self, hint: SubscriptionGrantHint) -> None:
+        grant = await self._catalog.subscription_grant(hint.domain, hint.grant)
+        if grant is None or grant.subscription is None:
+            return
+        subscription = await self._catalog.subscription(
+            hint.domain, subscription=grant.subscription, request=None, listing=None, project=None
+        )
+        if subscription is None:
+            return
+        if not grant.custom or grant.environment is None:
+            await self.subscription(subscription)
+            return
+        found = await self._catalog.environment(hint.domain, grant.environment)
+        wanted = not grant.leaving and self.stands(subscription) and found is not None and found.live
+        try:
+            if wanted and found is not None:
+                await self._grant(await self._wanted(subscription, (found.environment,)))
+            else:
+                await self._leave(subscription, grant.environment, kept=found is not None and found.eligible)
+        except Refused as refused:
+            await self._answer(grant, "GRANT_FAILED" if wanted else "REVOKE_FAILED", str(refused))
+            raise
+        await self._answer(grant, "GRANTED" if wanted else "REVOKED", None)
+
+    async def _leave(self, subscription: Subscription, environment: str, *, kept: bool) -> None:
+        """Takes the subscription's tables from one environment, unless its blueprint gives it them anyway (`kept`)."""
+        if not self.stands(subscription):
+            await self._end(subscription.id)
+        elif kept:
+            raise Refused(
+                "the environment's blueprint has access as long as the subscription is approved",
+                do="cancel the subscription, or take the blueprint out of DZGRANT_ENVIRONMENT_BLUEPRINTS",
+            ).about(subscription=subscription.id, environment=environment)
+        else:
+            claims = await self._ledger.claims(subscription.id)
+            await self._revoke([claim for claim in claims if claim.principal.environment.id == environment])
+
+    async def _answer(self, grant: SubscriptionGrant, status: GrantStatus, failure: str | None) -> None:
+        for asset in grant.assets:
+            limiter = self._catalog.limiter
+            await self._reporter.grant_status(grant.domain, grant.id, asset.id, status, failure, limiter=limiter)
+
+    async def _end(self, subscription: str) -> None:
+        await self._revoke(await self._ledger.end(subscription))
+
+    async def _grant(self, wanted: Iterable[Wanted], refusals: Iterable[DzgrantError] = ()) -> None:
+        await self._each_principal(wanted, self._runner.grant, refusals)
+
+    async def _revoke(self, claims: Iterable[Claim]) -> None:
+        await self._each_principal(claims, self._runner.revoke)
+
+    async def _each_principal(
+        self,
+        claims: Iterable[C],
+        move: Callable[[Sequence[C]], Awaitable[Journey]],
+        refusals: Iterable[DzgrantError] = (),
+    ) -> None:
+        """Moves the principals side by side. One that can't go on does not stop the others; of several errors the one that
+        asks for another try is raised."""
+        errors = list(refusals)
+        by_principal: dict[str, list[C]] = defaultdict(list)
+        for claim in claims:
+            by_principal[claim.principal.id].append(claim)
+
+        async def one(group: Sequence[C]) -> None:
+            try:
+                journey = await self._moved(group, move)
+                errors.extend(journey.refused.values())
+                await tell(self._reporter, journey)
+            except DzgrantError as error:
+                errors.append(error.about(subscription=group[0].subscription))
+
+        async with asyncio.TaskGroup() as tasks:
+            for group in by_principal.values():
+                tasks.create_task(one(group))
+        if errors:
+            raise min(errors, key=lambda error: isinstance(error, Refused))
+
+    async def _moved(self, group: Sequence[C], move: Callable[[Sequence[C]], Awaitable[Journey]]) -> Journey:
+        began = time.monotonic()
+        try:
+            return await move(group)
+        except Misconfigured as error:
+            await tell_stuck(self._reporter, group[0], error, time.monotonic() - began)
+            raise

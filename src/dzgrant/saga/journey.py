@@ -1,0 +1,266 @@
+"""The effects of the roads, carried out for one principal under its lease.
+
+A journey holds what its effects have found so far; `road.next_effect` says which is next. Every effect looks before
+it writes, so that any of them may have happened before, wholly or in part.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from dzgrant.engines.contract import Database, Dropped, Owner, Reach
+from dzgrant.errors import ConsumerRejected, PasswordRejected, Refused
+from dzgrant.ledger import Claim, GrantOutcome, Lease, Ledger, Settlement
+from dzgrant.model import (
+    Arn,
+    Credentials,
+    GrantState,
+    LoginOutcome,
+    PrincipalState,
+    Table,
+    TablePath,
+)
+from dzgrant.saga.road import Aim, Effect, Progress
+from dzgrant.saga.sources import Sources
+from dzgrant.secrets import Secrets
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the effects act through."""
+
+    ledger: Ledger
+    secrets: Secrets
+    sources: Sources
+
+
+class Journey:
+    """One principal, moved by one holder of its lease."""
+
+    def __init__(self, means: Means, lease: Lease, progress: Progress, claims: Sequence[Claim]) -> None:
+        self.principal = lease.principal
+        self.began = time.monotonic()
+        self.progress = progress
+        self.claims = claims
+        """What is wanted (GRANT), or no longer is (REVOKE)."""
+        self.refused: dict[TablePath, Refused] = {}
+        self.tables: dict[TablePath, Table] = {}
+        self.reach: dict[TablePath, Reach] = {}
+        self.dropped: Dropped | None = None
+        self.leaving: list[TablePath] = []
+        self.keep: tuple[Table, ...] = ()
+        self._means = means
+        self._lease = lease
+        self._admin = lease.record.admin
+        self._consumer: Credentials | None = None
+        self._producer_secret: Arn | None = lease.prior.producer_secret if lease.prior else None
+        self._consumer_secret: Arn | None = lease.prior.consumer_secret if lease.prior else None
+        self._perform: Mapping[Effect, Callable[[], Awaitable[None]]] = {
+            Effect.RESOLVE: self._resolve,
+            Effect.KEEP_PRODUCER_SECRET: self._keep_producer_secret,
+            Effect.READ_CONSUMER_SECRET: self._read_consumer_secret,
+            Effect.SET_LOGIN: self._set_login,
+            Effect.GRANT_SELECT: self._grant_select,
+            Effect.PROVE: self._prove,
+            Effect.SHARE: self._share,
+            Effect.READ_SHARED: self._read_shared,
+            Effect.REPLICATE: self._replicate,
+            Effect.REVOKE_SELECT: self._revoke_select,
+            Effect.UNSHARE: self._unshare,
+            Effect.DROP_LOGIN: self._drop_login,
+            Effect.DELETE_CONSUMER_SECRET: self._delete_consumer_secret,
+            Effect.DELETE_PRODUCER_SECRET: self._delete_producer_secret,
+            Effect.SETTLE: self._settle,
+        }
+
+    @property
+    def paths(self) -> tuple[TablePath, ...]:
+        """The tables of this journey, each once."""
+        return tuple(dict.fromkeys(claim.path for claim in self.claims))
+
+    async def perform(self, effect: Effect) -> None:
+        """Carries one effect out and notes in `progress` what it showed."""
+        try:
+            await self._perform[effect]()
+        except ConsumerRejected:
+            if not self.progress.trusted:
+                raise
+            await self._distrust()
+        else:
+            self.progress = replace(self.progress, done=self.progress.done | {effect})
+
+    async def _distrust(self) -> None:
+        """The ledger said that secret and login work, and they do not: all that the principal has is made good."""
+        for record in await self._means.ledger.grants(self.principal):
+            if record.state is GrantState.GRANTED and record.table:
+                self.tables.setdefault(record.path, record.table)
+        again = {Effect.GRANT_SELECT, Effect.PROVE}
+        self.progress = replace(self.progress, trusted=False, done=self.progress.done - again)
+
+    async def _on_source(self, work: Callable[[Database], Awaitable[T]]) -> T:
+        return await self._means.sources.run(self.principal.source, self._admin, work)
+
+    async def _each(self, paths: Collection[TablePath], work: Callable[[TablePath], Awaitable[None]]) -> None:
+        """Does the work for each table; one that is refused does not stop the others."""
+        for path in paths:
+            try:
+                await work(path)
+            except Refused as refused:
+                self.refused[path] = refused.about(table=path)
+                self.tables.pop(path, None)
+        await self._note_refused()
+
+    async def _note_refused(self) -> None:
+        if set(self.paths) <= set(self.refused):
+            records = await self._means.ledger.grants(self.principal)
+            live = any(record.path not in self.refused and record.state is not GrantState.FAILED for record in records)
+            self.progress = replace(self.progress, open=False, others=live)
+
+    async def _resolve(self) -> None:
+        async def one(path: TablePath) -> None:
+            self.tables[path] = await self._on_source(lambda database: database.resolve(path))
+
+        await self._each(self.paths, one)
+
+    async def _keep_producer_secret(self) -> None:
+        kept = await self._means.secrets.keep_producer(self.principal, self._admin)
+        self._producer_secret, self._consumer = kept.arn, kept.credentials
+
+    async def _read_consumer_secret(self) -> None:
+        self._consumer = await self._means.secrets.read_consumer(self.principal)
+        if self._consumer is None:
+            raise ConsumerRejected("the consumer secret is gone")
+
+    async def _set_login(self) -> None:
+        environment = self.principal.environment
+        owner = Owner(domain=environment.domain, project=environment.project, environment=environment.id)
+        try:
+            await self._ensure_login(owner)
+        except PasswordRejected:
+            kept = await self._means.secrets.renew_producer(self.principal, self._admin)
+            self._consumer = kept.credentials
+            await self._ensure_login(owner)
+        except Refused as foreign:
+            for path in self.paths:
+                self.refused.setdefault(path, foreign)
+            self.progress = replace(self.progress, foreign=True)
+            await self._note_refused()
+
+    async def _ensure_login(self, owner: Owner) -> None:
+        password = self._known_consumer().password
+        login = self.principal.login
+        await self._on_source(lambda database: database.ensure_login(login, password, owner, self._lease))
+
+    def _known_consumer(self) -> Credentials:
+        if self._consumer is None:
+            raise AssertionError("the road reads or makes the secret first")
+        return self._consumer
+
+    async def _grant_select(self) -> None:
+        async def one(path: TablePath) -> None:
+            table = self.tables[path]
+            login = self.principal.login
+            self.reach[path] = await self._on_source(lambda database: database.grant(login, table, self._lease))
+
+        await self._each(tuple(self.tables), one)
+
+    async def _prove(self) -> None:
+        consumer = self._known_consumer()
+
+        async def one(path: TablePath) -> None:
+            table = self.tables[path]
+            await self._on_source(lambda database: database.prove(consumer, table))
+
+        await self._each(tuple(self.tables), one)
+
+    async def _share(self) -> None:
+        await self._means.secrets.share(self.principal, self._admin, self._known_producer_secret())
+
+    async def _read_shared(self) -> None:
+        """The proof of the share: what the consumer account can read is what will be copied."""
+        self._consumer = await self._means.secrets.read_shared(self.principal, self._known_producer_secret())
+
+    def _known_producer_secret(self) -> Arn:
+        if self._producer_secret is None:
+            raise AssertionError("the road keeps the producer secret first")
+        return self._producer_secret
+
+    async def _replicate(self) -> None:
+        self._consumer_secret = await self._means.secrets.keep_consumer(self.principal, self._known_consumer())
+
+    async def _revoke_select(self) -> None:
+        await self._on_source(lambda database: database.revoke(self.principal.login, self.keep, self._lease))
+
+    async def _unshare(self) -> None:
+        await self._means.secrets.unshare(self.principal, self._admin)
+
+    async def _drop_login(self) -> None:
+        self.dropped = await self._on_source(lambda database: database.drop(self.principal.login, self._lease))
+
+    async def _delete_consumer_secret(self) -> None:
+        await self._means.secrets.delete_consumer(self.principal)
+
+    async def _delete_producer_secret(self) -> None:
+        await self._means.secrets.delete_producer(self.principal, self._admin)
+
+    async def survey(self) -> None:
+        """REVOKE: which of the claimed tables nobody wants any more, and what stays. Read under the lease, so it holds."""
+        ended = {(claim.path, claim.subscription) for claim in self.claims}
+        for record in await self._means.ledger.grants(self.principal):
+            wanting = frozenset(by for by in record.subscriptions if (record.path, by) not in ended)
+            if not wanting:
+                self.leaving.append(record.path)
+            elif record.state is not GrantState.FAILED:
+                self.progress = replace(self.progress, others=True)
+                if record.table:
+                    self.keep += (record.table,)
+        if self.progress.others and not self.leaving:
+            # Other subscriptions want the same tables: nothing changes but the claims.
+            self.progress = replace(self.progress, done=self.progress.done | {Effect.REVOKE_SELECT})
+
+    async def _settle(self) -> None:
+        await self._means.ledger.settle(self._lease, self._settlement(self._outcomes()))
+
+    async def suspend(self, reason: str) -> None:
+        """Gives the lease back with the work undone, and says why in the ledger. Best effort: the message comes again."""
+        state = GrantState.GRANTING if self.progress.aim is Aim.GRANT else GrantState.REVOKING
+        waiting = self.paths if self.progress.aim is Aim.GRANT else self.leaving
+        grants = tuple(GrantOutcome(path=path, state=state, reason=reason) for path in waiting)
+        await self._means.ledger.settle(self._lease, self._settlement(grants, finished=False))
+
+    def _settlement(self, grants: tuple[GrantOutcome, ...], *, finished: bool = True) -> Settlement:
+        prior = self._lease.prior
+        state = prior.state if prior else PrincipalState.PENDING
+        producer, consumer = self._producer_secret, self._consumer_secret
+        if finished and self.progress.aim is Aim.GRANT and self.progress.open:
+            state = PrincipalState.ACTIVE
+        elif finished and not self.progress.others:
+            disabled = self.dropped is not None and self.dropped.outcome is LoginOutcome.DISABLED
+            state = PrincipalState.DISABLED if disabled else PrincipalState.REMOVED
+            producer = consumer = None
+        return Settlement(state=state, producer_secret=producer, consumer_secret=consumer, grants=grants)
+
+    def _outcomes(self) -> tuple[GrantOutcome, ...]:
+        if self.progress.aim is Aim.REVOKE:
+            return tuple(self._left(path) for path in self.paths)
+        failed = (
+            GrantOutcome(path=path, state=GrantState.FAILED, reason=str(refused), subscriptions=self._wanting(path))
+            for path, refused in self.refused.items()
+        )
+        granted = (
+            GrantOutcome(path=path, state=GrantState.GRANTED, table=table, subscriptions=self._wanting(path))
+            for path, table in self.tables.items()
+        )
+        return (*granted, *failed)
+
+    def _left(self, path: TablePath) -> GrantOutcome:
+        state = GrantState.REVOKED if path in self.leaving else GrantState.GRANTED
+        return GrantOutcome(path=path, state=state, ended=self._wanting(path))
+
+    def _wanting(self, path: TablePath) -> frozenset[str]:
+        return frozenset(claim.subscription for claim in self.claims if claim.path == path)

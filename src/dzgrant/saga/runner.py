@@ -1,0 +1,91 @@
+"""One principal at a time: take its lease, walk its road, tell what came of it.
+
+An effect starts only while the lease outlasts its bound, and is cut off at the bound; so nothing that this process
+began goes on after another may hold the lease (daemon.md B3, 6a).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
+
+from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused, Transient
+from dzgrant.ledger import Claim, Lease
+from dzgrant.model import PrincipalState, Wanted
+from dzgrant.saga.journey import Journey, Means
+from dzgrant.saga.road import Aim, Effect, Progress, next_effect
+
+Observe = Callable[[Effect, str, float], None]
+"""Told each effect, its engine and the seconds it took."""
+
+
+class Runner:
+    """Tasks share it; two journeys of one principal never overlap in this process, nor, by the lease, in any two."""
+
+    def __init__(self, means: Means, *, effect_seconds: float, observe: Observe) -> None:
+        self._means = means
+        self._effect_seconds = effect_seconds
+        self._observe = observe
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def grant(self, wanted: Sequence[Wanted]) -> Journey:
+        """Gives one principal these tables. Raises what stopped it; tables refused for good are in `Journey.refused`."""
+        principal, admin = wanted[0].principal, wanted[0].admin
+        async with self._locks.setdefault(principal.id, asyncio.Lock()):
+            lease = await self._means.ledger.acquire(principal, admin, wanted=wanted)
+            trusted = lease.prior is not None and lease.prior.state is PrincipalState.ACTIVE
+            claims = [Claim.of(one) for one in wanted]
+            return await self._walk(Journey(self._means, lease, Progress(aim=Aim.GRANT, trusted=trusted), claims), lease)
+
+    async def revoke(self, claims: Sequence[Claim]) -> Journey:
+        """Takes away what one principal has by these claims alone. Raises what stopped it."""
+        principal, admin = claims[0].principal, claims[0].admin
+        async with self._locks.setdefault(principal.id, asyncio.Lock()):
+            lease = await self._means.ledger.acquire(principal, admin, unwanted=claims)
+            return await self._walk(Journey(self._means, lease, Progress(aim=Aim.REVOKE), claims), lease)
+
+    async def _walk(self, journey: Journey, lease: Lease) -> Journey:
+        try:
+            if journey.progress.aim is Aim.REVOKE:
+                await journey.survey()
+            while (effect := next_effect(journey.progress)) is not None:
+                await self._step(journey, lease, effect)
+        except LeaseLost:
+            raise
+        except DzgrantError as error:
+            error.about(environment=journey.principal.environment.id, source=journey.principal.source)
+            await journey.suspend(str(error))
+            raise
+        except BaseException:
+            await self._give_back(lease)
+            raise
+        return journey
+
+    async def _step(self, journey: Journey, lease: Lease, effect: Effect) -> None:
+        try:
+            lease.check(self._effect_seconds)
+        except LeaseLost:
+            await lease.renew()
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._effect_seconds):
+                await journey.perform(effect)
+        except TimeoutError:
+            raise Transient(f"{effect} took longer than {self._effect_seconds:.0f} s") from None
+        except Refused as refused:
+            if journey.progress.aim is Aim.GRANT:
+                raise
+            # A revoke is never given up: what stands in its way is for a person to move.
+            raise Misconfigured(refused.what, do=refused.do, subject=refused.subject) from refused
+        finally:
+            self._observe(effect, journey.principal.source.engine, time.monotonic() - began)
+
+    async def _give_back(self, lease: Lease) -> None:
+        """Best effort, also while being cancelled: a lease that stays is free again when it expires."""
+        try:
+            async with asyncio.timeout(2):
+                await asyncio.shield(self._means.ledger.release(lease))
+        except (DzgrantError, TimeoutError):
+            return

@@ -1,0 +1,114 @@
+"""The daemon: its parts, their life cycle, its signals. Everything is made here and handed down; nothing is global."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+
+from dzgrant import __version__, health
+from dzgrant.accounts import Accounts
+from dzgrant.catalog import Catalog
+from dzgrant.engines.contract import Limits
+from dzgrant.intake.consumer import Consumer
+from dzgrant.intake.queue import open_queue
+from dzgrant.ledger import Ledger
+from dzgrant.metrics import Metrics
+from dzgrant.reporting import Reporter
+from dzgrant.saga.converge import Converge
+from dzgrant.saga.journey import Means
+from dzgrant.saga.runner import Runner
+from dzgrant.saga.sources import Sources
+from dzgrant.secrets import Secrets
+from dzgrant.settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the daemon and the commands work with."""
+
+    accounts: Accounts
+    catalog: Catalog
+    ledger: Ledger
+    secrets: Secrets
+    sources: Sources
+    converge: Converge
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def assembled(settings: Settings) -> AsyncIterator[Parts]:
+    """The parts, wired; leaving the context closes every client and connection."""
+    metrics = Metrics()
+    async with AsyncExitStack() as exits:
+        accounts = await exits.enter_async_context(Accounts(settings))
+        catalog = Catalog(accounts, settings)
+        owner = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+        ledger = Ledger(await accounts.dynamodb(), settings.table, owner=owner, lease_seconds=settings.lease_seconds)
+        secrets = Secrets(accounts, settings)
+        sources = Sources(catalog.admin_credentials, _limits(settings))
+        exits.push_async_callback(sources.close)
+        runner = Runner(
+            Means(ledger=ledger, secrets=secrets, sources=sources),
+            effect_seconds=settings.effect_seconds,
+            observe=lambda effect, engine, seconds: metrics.steps.labels(effect, engine).observe(seconds),
+        )
+        converge = Converge(
+            catalog=catalog,
+            ledger=ledger,
+            runner=runner,
+            reporter=Reporter(accounts, metrics, bus=settings.event_bus),
+            honour_retain=settings.honour_retain_permissions,
+        )
+        yield Parts(
+            accounts=accounts,
+            catalog=catalog,
+            ledger=ledger,
+            secrets=secrets,
+            sources=sources,
+            converge=converge,
+            metrics=metrics,
+        )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        pool_size=settings.database_pool_size,
+        connect_timeout=settings.database_connect_timeout,
+        statement_timeout=settings.database_statement_timeout,
+        lock_timeout=settings.database_lock_timeout,
+        ca_bundle=settings.database_ca_bundle,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Works until SIGTERM or SIGINT, then drains. Raises `Misconfigured` when queue, ledger or domain are not there."""
+    async with assembled(settings) as parts:
+        queue = await open_queue(await parts.accounts.sqs(), settings.queue_url)
+        consumer = Consumer(queue, parts.converge.handle, settings, parts.metrics)
+        await parts.ledger.check()
+        await parts.catalog.check()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, consumer.stop)
+        checks = {"queue": queue.reachable, "ledger": parts.ledger.check}
+        serving = health.serve(
+            settings.http_host,
+            settings.http_port,
+            metrics=parts.metrics,
+            quiet_seconds=lambda: consumer.quiet_seconds,
+            checks=checks,
+        )
+        async with serving as port:
+            log.info("worker_started", version=__version__, queue=settings.queue_url, table=settings.table, http_port=port)
+            await consumer.run()
+        log.info("worker_stopped")
