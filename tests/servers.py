@@ -1,20 +1,22 @@
 """Real database servers as fixtures: started once in a session, when the first test asks for one.
 
-`postgresql`, `mariadb`, `mysql` are one server each; `server` runs its test on every one there is. They come from local
-programs, or from Docker where DZGRANT_TEST_SERVERS=containers says so. One that can't be had skips its tests with the
-reason; only a missing PostgreSQL is a failure.
+`postgresql`, `postgresql_wheel`, `mariadb`, `mysql` are one server each; `server` runs its test on every one of them.
+They are this machine's own, with Docker's where it has none, or all Docker's where DZGRANT_TEST_SERVERS=containers.
+One that can't be had skips its tests, with the reason; but no test run goes without PostgreSQL: that is a failure.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 from trustme import CA
 
 from dzgrant.localcloud import databases
 from dzgrant.localcloud.databases import NotAvailable, Server
+from tests import containers
 
 Start = Callable[[CA], AbstractContextManager[Server]]
 
@@ -27,41 +29,54 @@ def authority() -> CA:
 
 @pytest.fixture(scope="session")
 def postgresql(authority: CA) -> Iterator[Server]:
-    with databases.postgresql(authority) as server:
-        yield server
+    yield from _first(authority, databases.postgresql, containers.postgresql)
 
 
 @pytest.fixture(scope="session")
 def postgresql_wheel(authority: CA) -> Iterator[Server]:
-    """A newer PostgreSQL (18, with the role rules of 16), behind a TLS terminator."""
+    """A newer PostgreSQL (18, so with the rules for roles of 16), behind a TLS terminator; never Docker's."""
     with databases.postgresql_of_wheel(authority) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def mariadb(authority: CA) -> Iterator[Server]:
-    yield from _or_skip(databases.mariadb, authority)
+    yield from _or_skip(authority, databases.mariadb, containers.mariadb)
 
 
 @pytest.fixture(scope="session")
 def mysql(authority: CA) -> Iterator[Server]:
-    yield from _or_skip(databases.mysql, authority)
+    yield from _or_skip(authority, databases.mysql, containers.mysql)
 
 
-@pytest.fixture(params=["postgresql", "postgresql_wheel", "mariadb", "mysql"], scope="session")
+_SERVERS = [pytest.param(name, id=name.replace("_", "-")) for name in ("postgresql", "postgresql_wheel", "mariadb", "mysql")]
+
+
+@pytest.fixture(params=_SERVERS, scope="session")
 def server(request: pytest.FixtureRequest) -> Server:
     """Each server in turn."""
     found: Server = request.getfixturevalue(request.param)
     return found
 
 
-def _or_skip(start: Start, authority: CA) -> Iterator[Server]:
+def _or_skip(authority: CA, local: Start, container: Start) -> Iterator[Server]:
     try:
-        running = start(authority)
-        server = running.__enter__()
+        yield from _first(authority, local, container)
     except NotAvailable as error:
         pytest.skip(str(error))
-    try:
-        yield server
-    finally:
-        running.__exit__(None, None, None)
+
+
+def _first(authority: CA, local: Start, container: Start) -> Iterator[Server]:
+    """The first that can be had. Raises `NotAvailable` with all the reasons."""
+    starts = (container,) if os.environ.get("DZGRANT_TEST_SERVERS") == "containers" else (local, container)
+    missing: list[NotAvailable] = []
+    for start in starts:
+        with ExitStack() as running:
+            try:
+                server = running.enter_context(start(authority))
+            except NotAvailable as error:
+                missing.append(error)
+                continue
+            yield server
+            return
+    raise NotAvailable(", ".join(error.what for error in missing), do=" or ".join(error.do for error in missing))

@@ -30,7 +30,6 @@ _SETTINGS = (
     "--skip-name-resolve",
     "--max-connections=300",
     "--general-log=1",
-    "--general-log-file=statements.log",
     "--require-secure-transport=ON",
     "--bind-address=127.0.0.1",
 )
@@ -51,8 +50,8 @@ class _Software:
 
     @property
     def share(self) -> Path:
-        places = (self.base / "share" / name for name in ("mysql", "mariadb", ""))
-        return next(place for place in places if (place / "charsets").is_dir())
+        names = ("mariadb", "mysql", "") if self.is_mariadb else ("mysql", "")
+        return next(place for name in names if ((place := self.base / "share" / name) / "charsets").is_dir())
 
     def command(self, place: Workplace) -> list[str | Path]:
         """What every run of the program begins with."""
@@ -61,8 +60,7 @@ class _Software:
         paths += [f"--plugin-dir={folder}" for folder in plugins if folder.is_dir()][:1]
         if not self.is_mariadb:
             paths += ["--secure-file-priv=NULL", "--mysqlx=OFF"]
-        start = _start(self.program, self.base, self.provider)
-        return [*start, f"--datadir={place.folder / 'data'}", *paths]
+        return [*_start(self.program, self.base), f"--datadir={place.folder / 'data'}", *paths]
 
 
 @contextmanager
@@ -88,7 +86,8 @@ def _running(software: _Software, authority: CA) -> Iterator[Server]:
     port = free_port()
     admin = credentials("root")
     with workplace(authority) as place:
-        software = _moved(software, place)
+        base = place.within_reach(software.base)
+        software = replace(software, base=base, program=base / software.program.relative_to(software.base))
         _initialise(software, place)
         password = admin.password.get_secret_value()
         accounts = place.write(
@@ -100,7 +99,8 @@ def _running(software: _Software, authority: CA) -> Iterator[Server]:
             "GRANT ALL PRIVILEGES ON *.* TO root@'%' WITH GRANT OPTION;\n",
         )
         tls = [f"--ssl-ca={place.ca_file}", f"--ssl-cert={place.certificate}", f"--ssl-key={place.key}"]
-        ours = [f"--port={port}", f"--socket={place.folder / 's'}", f"--tmpdir={place.folder}", f"--init-file={accounts}"]
+        files = {"socket": "s", "tmpdir": "", "general-log-file": "statements.log", "init-file": accounts.name}
+        ours = [f"--port={port}", *(f"--{name}={place.folder / file}" for name, file in files.items())]
         with place.guarded([*software.command(place), *_SETTINGS, *tls, *ours], ready=lambda: greets(port)):
             accounts.unlink()
             yield MysqlServer(
@@ -123,19 +123,12 @@ def _initialise(software: _Software, place: Workplace) -> None:
         place.run([*software.command(place), "--initialize-insecure"])
         return
     # What mariadb-install-db does, which needs programs of other packages. Lines with the host's name would add accounts.
-    names = ("system_tables", "performance_tables", "system_tables_data")
+    names = ("system_tables", "performance_tables", "system_tables_data", "sys_schema")
     files = [path for name in names for path in software.share.glob(f"m*_{name}.sql")]
     lines = "".join(path.read_text() for path in files).splitlines()
     tables = [line for line in lines if "@current_hostname" not in line]
     bootstrap = ["create database mysql;", "use mysql;", "set @auth_root_socket = null;", *tables, ""]
     place.run([*software.command(place), "--bootstrap", "--enforce-storage-engine="], stdin="\n".join(bootstrap))
-
-
-def _moved(software: _Software, place: Workplace) -> _Software:
-    """The same software where the server's user can reach it."""
-    base = place.within_reach(software.base)
-    program = base / software.program.relative_to(software.base) if software.program.is_relative_to(software.base) else None
-    return replace(software, base=base, program=program or software.program)
 
 
 def _found() -> Iterator[_Software]:
@@ -152,10 +145,11 @@ def _package() -> _Software:
 
 
 def _software(program: Path, provider: str) -> _Software:
-    # A script with a folder `root` beside it starts what is unpacked there.
-    beside = program.parent / "root" / "usr"
-    base = beside if beside.is_dir() else program.parent.parent
-    said = output(*_start(program, base, provider), "--version")
+    # A script with a folder `root` beside it starts what is unpacked there; so do we, without it.
+    unpacked = program.parent / "root/usr/sbin" / program.name
+    program = unpacked if unpacked.exists() else program
+    base = program.parent.parent
+    said = output(*_start(program, base), "--version")
     version = re.search(r"Ver (\d+(?:\.\d+)+)", said)
     if version is None:
         raise NotAvailable(f"{program} --version says {said!r}", do="name a mysqld in DZGRANT_MYSQLD")
@@ -163,8 +157,10 @@ def _software(program: Path, provider: str) -> _Software:
     return _Software(program=program, base=base, flavour=f"{name} {version[1]}", provider=provider)
 
 
-def _start(program: Path, base: Path, provider: str) -> list[str | Path]:
-    # Only a package brings libraries of its own: a wrapper script sees to them itself.
-    libraries = ":".join(str(folder) for folder in base.glob("lib/*-linux-gnu"))
-    unpacked = ["env", f"LD_LIBRARY_PATH={libraries}"] if provider == "package" else []
-    return [*unpacked, program, "--no-defaults"]
+def _start(program: Path, base: Path) -> list[str | Path]:
+    """The program, with the libraries and the loader that were unpacked beside it, if any."""
+    folders = [] if base == Path("/usr") else [*base.glob("lib/*-linux-gnu"), *base.glob("lib")]
+    libraries = ":".join(str(folder) for folder in folders)
+    loader = next(base.glob("lib*/ld-linux-*"), None) if folders else None
+    start = [loader, "--library-path", libraries] if loader else ["env", f"LD_LIBRARY_PATH={libraries}"]
+    return [*start, program, "--no-defaults"]

@@ -1,0 +1,159 @@
+"""The same servers out of Docker, through testcontainers.
+
+Certificates go in through the environment, so that the Docker may be another machine's; the image's own entrypoint
+does the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from docker.errors import DockerException
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.docker_client import get_docker_host
+from trustme import CA
+
+from dzgrant.localcloud.databases import NotAvailable, Server
+from dzgrant.localcloud.databases.server import MysqlServer, PostgresqlServer, credentials
+from dzgrant.localcloud.databases.workplace import Workplace, greets, workplace
+
+_STARTS_WITHIN = 180.0  # seconds, without the pull of the image
+_TLS = "/var/lib/dzgrant"
+_STATEMENTS = f"{_TLS}/statements.log"
+_ENTRYPOINT = f"""
+set -eu
+umask 077
+mkdir -p {_TLS}
+printf %s "$TLS_CA" > {_TLS}/ca.pem
+printf %s "$TLS_CERTIFICATE" > {_TLS}/server.pem
+printf %s "$TLS_KEY" > {_TLS}/server.key
+printf 'local all all trust\\nhostssl all all all scram-sha-256\\n' > {_TLS}/pg_hba.conf
+chown -R "$OWNER" {_TLS}
+exec docker-entrypoint.sh "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    container: DockerContainer
+    place: Workplace
+    port: int
+
+    @property
+    def host(self) -> str:
+        return self.container.get_container_host_ip()
+
+    def output(self, *command: str) -> str:
+        return self.container.exec(list(command)).output.decode(errors="replace")
+
+    def version(self, program: str) -> str:
+        found = re.search(r"\d+(\.\d+)+", self.output(program, "--version"))
+        return found[0] if found else "?"
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _STARTS_WITHIN
+        while not ready():
+            if time.monotonic() > deadline:
+                raise TimeoutError(b"".join(self.container.get_logs())[-2000:].decode(errors="replace"))
+            time.sleep(0.2)
+
+
+@contextmanager
+def postgresql(authority: CA) -> Iterator[Server]:
+    """Raises `NotAvailable` where Docker can't be reached or has no such image; so do the others."""
+    admin = credentials("postgres")
+    environment = {"POSTGRES_PASSWORD": admin.password.get_secret_value(), "OWNER": "postgres"}
+    settings = {
+        "ssl": "on",
+        "ssl_cert_file": f"{_TLS}/server.pem",
+        "ssl_key_file": f"{_TLS}/server.key",
+        "hba_file": f"{_TLS}/pg_hba.conf",
+        "fsync": "off",
+        "log_statement": "all",
+        "max_connections": "200",
+    }
+    command = ["postgres", *(f"--{name}={value}" for name, value in settings.items())]
+    with _running("postgres:17", 5432, command, environment, authority) as it:
+        # Over TCP, which the entrypoint's first, temporary server does not serve.
+        it.wait(lambda: it.container.exec(["pg_isready", "-q", "-h", "127.0.0.1"]).exit_code == 0)
+        yield PostgresqlServer(
+            flavour=f"PostgreSQL {it.version('postgres')}",
+            provider="container",
+            host=it.host,
+            port=it.port,
+            ca_file=it.place.ca_file,
+            admin=admin,
+            read_log=lambda: b"".join(it.container.get_logs()).decode(errors="replace"),
+        )
+
+
+@contextmanager
+def mariadb(authority: CA) -> Iterator[Server]:
+    with _mysql_family("MariaDB", "mariadb:11", "mariadbd", authority) as server:
+        yield server
+
+
+@contextmanager
+def mysql(authority: CA) -> Iterator[Server]:
+    with _mysql_family("MySQL", "mysql:8.4", "mysqld", authority) as server:
+        yield server
+
+
+@contextmanager
+def _mysql_family(name: str, image: str, program: str, authority: CA) -> Iterator[Server]:
+    admin = credentials("root")
+    environment = {"MYSQL_ROOT_PASSWORD": admin.password.get_secret_value(), "OWNER": "mysql"}
+    command = [
+        program,
+        f"--ssl-ca={_TLS}/ca.pem",
+        f"--ssl-cert={_TLS}/server.pem",
+        f"--ssl-key={_TLS}/server.key",
+        "--require-secure-transport=ON",
+        "--skip-name-resolve",
+        "--skip-log-bin",
+        "--max-connections=300",
+        "--general-log=1",
+        f"--general-log-file={_STATEMENTS}",
+    ]
+    with _running(image, 3306, command, environment, authority) as it:
+        it.wait(lambda: greets(it.port))
+        yield MysqlServer(
+            flavour=f"{name} {it.version(program)}",
+            provider="container",
+            host=it.host,
+            port=it.port,
+            ca_file=it.place.ca_file,
+            admin=admin,
+            read_log=lambda: b"".join(it.container.get_logs()).decode(errors="replace") + it.output("cat", _STATEMENTS),
+        )
+
+
+@contextmanager
+def _running(image: str, port: int, command: Sequence[str], environment: dict[str, str], authority: CA) -> Iterator[_Running]:
+    with workplace(authority, ours=True) as place:
+        tls = {"TLS_CA": place.ca_file, "TLS_CERTIFICATE": place.certificate, "TLS_KEY": place.key}
+        try:
+            _knock()
+            container = DockerContainer(image).with_exposed_ports(port).with_command(list(command))
+            container.with_envs(**environment, **{name: path.read_text() for name, path in tls.items()})
+            container.with_kwargs(entrypoint=["sh", "-c", _ENTRYPOINT, "sh"])
+            container.start()
+        except (DockerException, OSError) as error:
+            raise NotAvailable(f"no {image} from Docker: {error}", do="start Docker") from error
+        try:
+            yield _Running(container=container, place=place, port=container.get_exposed_port(port))
+        finally:
+            container.stop()
+
+
+def _knock() -> None:
+    # docker-py does not close a Unix socket that it can't connect, and pytest makes that an error of the whole run.
+    host = get_docker_host() or "unix:///var/run/docker.sock"
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(host.removeprefix("unix://"))
