@@ -54,6 +54,8 @@ class Accounts:
         self._settings = settings
         self._exit = AsyncExitStack()
         self._home = get_session()
+        # Every other SDK, and ECS and Lambda, speak of AWS_REGION; botocore alone reads AWS_DEFAULT_REGION only.
+        self._home.session_var_map["region"] = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
         self._sessions: LRUCache[tuple[Role, AccountId], AioSession] = LRUCache(_MAX_PLACES)
         self._clients: dict[tuple[_Place, str], Any] = {}
         self._opening = asyncio.Lock()
