@@ -9,10 +9,11 @@ import pytest
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database
 from dzgrant.localcloud.databases import Server
+from tests.engines.mysql_playground import MysqlPlayground
 from tests.engines.playground import Playground
 from tests.engines.postgresql_playground import PostgresqlPlayground
 
-_PLAYGROUNDS: dict[str, type[Playground]] = {"postgresql": PostgresqlPlayground}
+_PLAYGROUNDS: dict[str, type[Playground]] = {"postgresql": PostgresqlPlayground, "mysql": MysqlPlayground}
 
 
 @pytest.fixture(params=["superuser", "rds-like"])

@@ -1,0 +1,178 @@
+"""What the server's own tables say: of a login, of a table, of the sessions.
+
+The grant tables are the same in both servers but for the accounts (MariaDB's `global_priv`) and the roles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dzgrant.engines.contract import Reach
+from dzgrant.engines.mysql.connections import Session
+from dzgrant.engines.mysql.statements import MARIADB_MARKER, Statement
+from dzgrant.model import Table, TablePath
+
+HOST = "%"
+"""A login's host part: from anywhere, as the network allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A login as the grant tables have it."""
+
+    marked: bool
+    enabled: bool
+    other_hosts: tuple[str, ...]
+    """Further accounts of the same name, which may win at login: dzgrant makes none."""
+    tables: frozenset[Table]
+    """Those that it was given SELECT on as a whole."""
+    wider: bool
+    """It was given SELECT on something else too: columns, a database, the server."""
+
+
+def _reading(sql: str) -> Statement:
+    return Statement(sql=sql, right="SELECT ON mysql.*")
+
+
+_MYSQL_ACCOUNT = """
+SELECT 'account', host,
+       COALESCE(JSON_VALUE(user_attributes, '$.metadata.managed_by'), '') = 'dzgrant', account_locked = 'N'
+  FROM mysql.user WHERE user = %(login)s
+"""
+_MARIADB_ACCOUNT = """
+SELECT 'account', host,
+       JSON_VALUE(priv, '$.max_updates') <=> %(marker)s, NOT COALESCE(JSON_VALUE(priv, '$.account_locked'), 0)
+  FROM mysql.global_priv WHERE user = %(login)s
+"""
+_GIVEN = """
+UNION ALL
+SELECT 'table', '', db, table_name
+  FROM mysql.tables_priv WHERE user = %(login)s AND host = %(host)s AND FIND_IN_SET('Select', table_priv)
+UNION ALL
+SELECT 'wider', '', db, column_name
+  FROM mysql.columns_priv WHERE user = %(login)s AND host = %(host)s AND FIND_IN_SET('Select', column_priv)
+UNION ALL
+SELECT 'wider', '', db, '' FROM mysql.db WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
+UNION ALL
+SELECT 'wider', '', '', '' FROM mysql.user WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
+"""
+
+
+async def account(session: Session, login: str) -> Account | None:
+    """None when there is no such login."""
+    query = _reading((_MARIADB_ACCOUNT if session.mariadb else _MYSQL_ACCOUNT) + _GIVEN)
+    rows = await session.fetch(query, login=login, host=HOST, marker=str(MARIADB_MARKER))
+    hosts = {host: (int(marked), int(enabled)) for scope, host, marked, enabled in rows if scope == "account"}
+    if not hosts:
+        return None
+    marked, enabled = hosts.get(HOST, (0, 0))
+    return Account(
+        marked=bool(marked),
+        enabled=bool(enabled),
+        other_hosts=tuple(sorted(host for host in hosts if host != HOST)),
+        tables=frozenset(Table(schema=schema, name=name) for scope, _, schema, name in rows if scope == "table"),
+        wider=any(scope == "wider" for scope, *_ in rows),
+    )
+
+
+# Whose privileges a login has beside its own. A row of mysql.db without a user is everybody's.
+_GRANTEES = """
+WITH RECURSIVE grantee (user, host) AS (
+  SELECT CAST(%(login)s AS CHAR(128)), CAST(%(host)s AS CHAR(255))
+   UNION SELECT user, host FROM mysql.user WHERE user = ''
+   UNION SELECT user, host FROM mysql.db WHERE user = ''
+"""
+_MYSQL_ROLES = """
+   UNION SELECT role_name, role_host FROM information_schema.applicable_roles WHERE is_mandatory = 'YES'
+   UNION SELECT edge.from_user, edge.from_host
+           FROM mysql.role_edges edge JOIN grantee ON edge.to_user = grantee.user AND edge.to_host = grantee.host)
+"""
+_MARIADB_ROLES = """
+   UNION SELECT 'PUBLIC', ''
+   UNION SELECT mapping.role, ''
+           FROM mysql.roles_mapping mapping JOIN grantee ON mapping.user = grantee.user AND mapping.host = grantee.host)
+"""
+_REACHES = """
+SELECT grantee.user, reach.scope FROM grantee JOIN (
+  SELECT user, host, 'server' AS scope FROM mysql.user WHERE select_priv = 'Y'
+  UNION ALL
+  SELECT user, host, 'database' FROM mysql.db WHERE select_priv = 'Y' AND %(schema)s LIKE db
+  UNION ALL
+  SELECT user, host, 'table'
+    FROM mysql.tables_priv WHERE db = %(schema)s AND table_name = %(name)s AND FIND_IN_SET('Select', table_priv)
+) reach ON reach.user = grantee.user AND reach.host = grantee.host
+"""
+
+
+async def reach(session: Session, login: str, table: Table) -> Reach | None:
+    """By what else the login can read the table; None when it was not given the table itself."""
+    query = _reading(_GRANTEES + (_MARIADB_ROLES if session.mariadb else _MYSQL_ROLES) + _REACHES)
+    rows = await session.fetch(query, login=login, host=HOST, schema=table.schema, name=table.name)
+    if (login, "table") not in rows:
+        return None
+    others = sorted({_through(login, user, scope) for user, scope in rows} - {None}, key=str)
+    return Reach(public=bool(others), through=", ".join(map(str, others)) or None)
+
+
+def _through(login: str, user: str, scope: str) -> str | None:
+    if user == login:
+        return None if scope == "table" else f"its own SELECT on the whole {scope}"
+    return {"": "the anonymous account", "PUBLIC": "PUBLIC"}.get(user, f"role {user}")
+
+
+# Without PROCESS the list holds one's own sessions only, and says nothing of it; innodb_trx answers with an error.
+_SESSIONS = Statement(
+    sql="""
+SELECT id FROM information_schema.processlist
+ WHERE user = %(login)s AND (SELECT COUNT(*) FROM information_schema.innodb_trx) >= 0
+""",
+    right="PROCESS ON *.*",
+)
+
+
+async def sessions(session: Session, login: str) -> list[int]:
+    return [int(number) for (number,) in await session.fetch(_SESSIONS, login=login)]
+
+
+_DEFINED = _reading("""
+SELECT 'view', table_schema, table_name FROM information_schema.views WHERE definer = %(definer)s
+UNION ALL
+SELECT LOWER(routine_type), routine_schema, routine_name FROM information_schema.routines WHERE definer = %(definer)s
+UNION ALL
+SELECT 'trigger', trigger_schema, trigger_name FROM information_schema.triggers WHERE definer = %(definer)s
+UNION ALL
+SELECT 'event', event_schema, event_name FROM information_schema.events WHERE definer = %(definer)s
+ORDER BY 1, 2, 3
+""")
+
+
+async def defined_by(session: Session, login: str) -> list[str]:
+    """The views, routines, triggers and events that run with this login's rights: `view shop.orders_of_today`."""
+    rows = await session.fetch(_DEFINED, definer=f"{login}@{HOST}")
+    return [f"{kind} {Table(schema=schema, name=name)}" for kind, schema, name in rows]
+
+
+# A partitioned table is a base table. LOWER keeps MariaDB from opening the one file of exactly this name.
+_NAMED = Statement(
+    sql="""
+SELECT table_name FROM information_schema.tables
+ WHERE table_schema = %(database)s AND LOWER(table_name) = LOWER(%(name)s)
+   AND table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')
+""",
+    right="SHOW DATABASES ON *.*",
+)
+
+
+async def named(session: Session, database: str, path: TablePath) -> list[Table]:
+    """The tables and views that the path may mean: their names differ from it in case only."""
+    rows = await session.fetch(_NAMED, database=database, name=path.name)
+    # The server's collation takes more for equal than case: `cafe` and `café`.
+    return sorted(Table(schema=database, name=name) for (name,) in rows if TablePath(name=name).key == path.key)
+
+
+_READ_ONLY = Statement(sql="SELECT @@global.read_only", right="USAGE ON *.*")
+
+
+async def read_only(session: Session) -> bool:
+    ((answer,),) = await session.fetch(_READ_ONLY)
+    return bool(answer)

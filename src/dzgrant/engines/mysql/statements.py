@@ -1,0 +1,156 @@
+"""The statements that change access, as text for the server, each with the right that it needs.
+
+Neither server binds values in these, so names and literals are quoted here: always, names by the dialect's own rules and
+literals by the driver's. `_sql` is the only place where a name becomes a part of a statement. A grant names a table,
+never `database.*`, where `_` and `%` would be wildcards.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from pydantic import SecretStr
+from pymysql.converters import escape_string
+from sqlalchemy.dialects.mysql.aiomysql import dialect
+
+from dzgrant.engines.contract import Owner
+from dzgrant.model import Table
+
+MARIADB_MARKER = int.from_bytes(b"dzgr", "big")
+"""MariaDB keeps no comment with an account, so the marker is a limit that a login which only reads never meets.
+
+It survives ALTER USER, and only an admin can set it.
+"""
+
+# Nothing here goes through the driver's own formatting, so that no `%` may be doubled.
+_identifier = dialect(paramstyle="named").identifier_preparer.quote_identifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    sql: str
+    right: str
+    """What the admin login must hold to run it, as GRANT names it: `CREATE USER ON *.*`."""
+    grant_option: bool = False
+
+    def cure(self, admin: str) -> str:
+        """The statement that gives the admin login this right."""
+        option = " WITH GRANT OPTION" if self.grant_option else ""
+        return f"GRANT {self.right} TO {_sql('{admin}', admin=_Login(admin))}{option}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Literal:
+    text: str
+
+
+_Part = Table | _Login | _Literal | int
+
+
+def _quoted(part: _Part) -> str:
+    match part:
+        case Table():
+            return f"{_identifier(part.schema)}.{_identifier(part.name)}"
+        case _Login():
+            return f"'{escape_string(part.name)}'@'%'"
+        case _Literal():
+            return f"'{escape_string(part.text)}'"
+        case int():
+            return str(part)
+
+
+def _sql(words: str, **parts: _Part) -> str:
+    """The words, with each `{part}` quoted as what it is."""
+    return words.format_map({name: _quoted(part) for name, part in parts.items()})
+
+
+def _on_accounts(words: str, **parts: _Part) -> Statement:
+    return Statement(sql=_sql(words, **parts), right="CREATE USER ON *.*")
+
+
+def _on_table(words: str, table: Table, login: str) -> Statement:
+    right = _sql("SELECT ON {table}", table=table)
+    return Statement(sql=_sql(words, table=table, login=_Login(login)), right=right, grant_option=True)
+
+
+_MYSQL_LOGIN = "{login} IDENTIFIED WITH caching_sha2_password AS {verifier} REQUIRE SSL"
+_MARIADB_LOGIN = "{login} IDENTIFIED VIA mysql_native_password USING {verifier} REQUIRE SSL"
+# A server-wide lifetime of passwords would end the consumer's access without a word.
+_LASTING = "PASSWORD EXPIRE NEVER"
+
+
+def create_login(login: str, verifier: SecretStr, owner: Owner, *, mariadb: bool) -> Statement:
+    """With the marker in the same statement, so that no crash leaves a login without it."""
+    who, literal = _Login(login), _Literal(verifier.get_secret_value())
+    if mariadb:
+        words = f"CREATE USER {_MARIADB_LOGIN} WITH MAX_UPDATES_PER_HOUR {{marker}} {_LASTING}"
+        return _on_accounts(words, login=who, verifier=literal, marker=MARIADB_MARKER)
+    marker = json.dumps({"managed_by": "dzgrant"} | asdict(owner))
+    words = f"CREATE USER {_MYSQL_LOGIN} {_LASTING} ATTRIBUTE {{marker}}"
+    return _on_accounts(words, login=who, verifier=literal, marker=_Literal(marker))
+
+
+def set_password(login: str, verifier: SecretStr, *, mariadb: bool) -> Statement:
+    """Enables the login, too."""
+    words = f"ALTER USER {_MARIADB_LOGIN if mariadb else _MYSQL_LOGIN} {_LASTING} ACCOUNT UNLOCK"
+    return _on_accounts(words, login=_Login(login), verifier=_Literal(verifier.get_secret_value()))
+
+
+def disable(login: str) -> Statement:
+    return _on_accounts("ALTER USER {login} ACCOUNT LOCK", login=_Login(login))
+
+
+def drop_login(login: str) -> Statement:
+    return _on_accounts("DROP USER IF EXISTS {login}", login=_Login(login))
+
+
+def grant_select(table: Table, login: str) -> Statement:
+    return _on_table("GRANT SELECT ON {table} TO {login}", table, login)
+
+
+def revoke_select(table: Table, login: str) -> Statement:
+    """Of the table's stored name: a table that was renamed or dropped leaves its grant behind."""
+    return _on_table("REVOKE SELECT ON {table} FROM {login}", table, login)
+
+
+def revoke_all(login: str) -> Statement:
+    """On every level and in every database; it needs none of the rights that it takes away."""
+    return _on_accounts("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {login}", login=_Login(login))
+
+
+def end_session(session: int) -> Statement:
+    return Statement(sql=_sql("KILL {session}", session=session), right="CONNECTION_ADMIN ON *.*")
+
+
+def rds_end_session(session: int) -> Statement:
+    """The way of an admin on RDS and Aurora, whom KILL refuses."""
+    return Statement(sql=_sql("CALL mysql.rds_kill({session})", session=session), right="CONNECTION_ADMIN ON *.*")
+
+
+def read_nothing(table: Table, seconds: float) -> str:
+    """Needs SELECT on every column, and fetches no row. Each server reads the limit of time that is meant for it."""
+    words = (
+        "/*M! SET STATEMENT max_statement_time={seconds} FOR */ SELECT /*+ MAX_EXECUTION_TIME({ms}) */ * FROM {table} LIMIT 0"
+    )
+    return _sql(words, seconds=max(1, round(seconds)), ms=round(seconds * 1000), table=table)
+
+
+def session_settings(statement_seconds: float, lock_seconds: float) -> str:
+    """What every statement of the admin relies on; each server reads the comments that are meant for it.
+
+    Without NO_AUTO_CREATE_USER, MariaDB's GRANT makes a login without a password where there is none. ANSI_QUOTES and
+    NO_BACKSLASH_ESCAPES would change what quotes mean. MySQL's limit of time holds for SELECT only.
+    """
+    words = (
+        "SET sql_mode = '', lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
+        " /*!80000 , max_execution_time = {ms} */"
+        " /*M! , sql_mode = 'NO_AUTO_CREATE_USER', max_statement_time = {seconds} */"
+    )
+    lock, seconds = max(1, round(lock_seconds)), max(1, round(statement_seconds))
+    return _sql(words, lock=lock, ms=round(statement_seconds * 1000), seconds=seconds)
