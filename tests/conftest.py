@@ -49,13 +49,15 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    table = Table("server", "provider", "tests", title="Real database servers of this run", title_justify="left")
+    table = Table("server", "provider", "tests")
     for (flavour, provider), tests in sorted(config.stash[_USED].items()):
         table.add_row(flavour, provider, str(tests))
     skipped = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
     for reason, tests in skipped.items():
         table.add_row("skipped", reason.removeprefix("Skipped: "), str(tests))
-    console = Console(width=128, force_terminal=terminalreporter.hasmarkup)
-    with console.capture() as drawn:
-        console.print(table)
-    terminalreporter.write(drawn.get())
+    if table.rows:
+        console = Console(width=terminalreporter._tw.fullwidth, color_system=None)
+        with console.capture() as drawn:
+            console.print(table)
+        terminalreporter.section("real database servers")
+        terminalreporter.write(drawn.get())

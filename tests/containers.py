@@ -143,7 +143,7 @@ def _running(image: str, port: int, command: Sequence[str], environment: dict[st
             container.with_envs(**environment, **{name: path.read_text() for name, path in tls.items()})
             container.with_kwargs(entrypoint=["sh", "-c", _ENTRYPOINT, "sh"])
             container.start()
-        except (DockerException, OSError) as error:
+        except DockerException as error:
             raise NotAvailable(f"no {image} from Docker: {error}", do="start Docker") from error
         try:
             yield _Running(container=container, place=place, port=container.get_exposed_port(port))
@@ -156,4 +156,7 @@ def _knock() -> None:
     host = get_docker_host() or "unix:///var/run/docker.sock"
     if host.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as door:
-            door.connect(host.removeprefix("unix://"))
+            try:
+                door.connect(host.removeprefix("unix://"))
+            except OSError as error:
+                raise NotAvailable(f"no Docker at {host}", do="start Docker") from error

@@ -136,7 +136,7 @@ def _server(software: _Software, place: Workplace, port: int, admin: Credentials
 
 
 def _installed() -> _Software | None:
-    candidates = sorted(Path("/usr/lib/postgresql").glob("*"), key=lambda path: float(path.name), reverse=True)
+    candidates = sorted(Path("/usr/lib/postgresql").glob("[0-9]*"), key=lambda path: float(path.name), reverse=True)
     if found := shutil.which("postgres"):
         candidates.insert(0, Path(found).resolve().parent.parent)
     if found := shutil.which("pg_config"):
