@@ -16,7 +16,7 @@ import pymysql
 from pydantic import SecretStr
 
 from dzgrant.engines.contract import Limits, Owner
-from dzgrant.engines.passwords import new_password
+from dzgrant.passwords import new_password
 from dzgrant.errors import LeaseLost
 from dzgrant.localcloud.databases import Server
 from dzgrant.model import Credentials, Source, Table, TablePath
@@ -46,7 +46,7 @@ def consumer(password: SecretStr | None = None) -> Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playground(ABC):
-    """A database of its own on a real server, which `admin` (dzgrant's login there) owns."""
+    """A place of its own for tables on a real server; `admin` is dzgrant's login there, and owns it."""
 
     server: Server
     admin: Credentials
@@ -60,8 +60,8 @@ class Playground(ABC):
     def limits(self) -> Limits:
         return Limits(ca_bundle=self.server.ca_file)
 
-    async def set_up(self) -> None:
-        await self.server.create_database(self.database, owner=self.admin)
+    @abstractmethod
+    async def set_up(self) -> None: ...
 
     @abstractmethod
     async def tear_down(self) -> None: ...

@@ -12,7 +12,7 @@ from trustme import CA
 
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database
-from dzgrant.engines.passwords import new_password
+from dzgrant.passwords import new_password
 from dzgrant.errors import (
     AdminRejected,
     ConsumerRejected,
@@ -279,7 +279,7 @@ async def test_nothing_changes_when_the_lease_ends_too_soon(play: Playground, da
     await database.prove(login, table)
 
 
-@pytest.mark.parametrize("play", ["rds-like"], indirect=True)
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
 async def test_a_table_that_the_admin_may_not_give_names_the_statement(play: Playground, database: Database) -> None:
     table = await play.create_foreign_table("salaries")
     login = consumer()
