@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database
 from dzgrant.localcloud.databases import Server
+from dzgrant.model import Credentials
 from tests.engines.mysql_playground import MysqlPlayground
 from tests.engines.playground import Playground
 from tests.engines.postgresql_playground import PostgresqlPlayground
@@ -16,9 +18,14 @@ from tests.engines.postgresql_playground import PostgresqlPlayground
 _PLAYGROUNDS: dict[str, type[Playground]] = {"postgresql": PostgresqlPlayground, "mysql": MysqlPlayground}
 
 
-@pytest.fixture(params=["superuser", "rds-like"])
-async def play(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[Playground]:
-    admin = server.admin if request.param == "superuser" else await server.rds_admin()
+@pytest.fixture(params=["superuser", "rds-like"], scope="session")
+def admin(server: Server, request: pytest.FixtureRequest) -> Credentials:
+    """dzgrant's own login on the server."""
+    return server.admin if request.param == "superuser" else asyncio.run(server.rds_admin())
+
+
+@pytest.fixture
+async def play(server: Server, admin: Credentials) -> AsyncIterator[Playground]:
     ground = _PLAYGROUNDS[server.engine](server=server, admin=admin)
     await ground.set_up()
     yield ground

@@ -16,10 +16,10 @@ import pymysql
 from pydantic import SecretStr
 
 from dzgrant.engines.contract import Limits, Owner
-from dzgrant.passwords import new_password
 from dzgrant.errors import LeaseLost
 from dzgrant.localcloud.databases import Server
 from dzgrant.model import Credentials, Source, Table, TablePath
+from dzgrant.passwords import new_password
 
 SAID_NO = (asyncpg.PostgresError, asyncpg.InterfaceError, pymysql.MySQLError, OSError)
 """How a driver says that the server refused, or ended the session."""
@@ -60,8 +60,8 @@ class Playground(ABC):
     def limits(self) -> Limits:
         return Limits(ca_bundle=self.server.ca_file)
 
-    @abstractmethod
-    async def set_up(self) -> None: ...
+    async def set_up(self) -> None:
+        await self.server.create_database(self.database, owner=self.admin)
 
     @abstractmethod
     async def tear_down(self) -> None: ...

@@ -12,7 +12,6 @@ from trustme import CA
 
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database
-from dzgrant.passwords import new_password
 from dzgrant.errors import (
     AdminRejected,
     ConsumerRejected,
@@ -24,6 +23,7 @@ from dzgrant.errors import (
 )
 from dzgrant.localcloud.databases.workplace import free_port
 from dzgrant.model import Credentials, LoginOutcome, Table
+from dzgrant.passwords import new_password
 from tests.engines.playground import OWNER, SAID_NO, Holder, Playground, consumer
 
 HOSTILE = [
