@@ -1,0 +1,98 @@
+"""A try to take the lease on a principal: a compare-and-set on what is known of it.
+
+The condition names the fence and the lease that were seen, not the fence alone. While one fence is valid its holder
+may still settle; a record that was read before would then be old, though its fence is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dzgrant.ledger import items, keys
+from dzgrant.ledger.items import Holding
+from dzgrant.ledger.writes import Write, change
+from dzgrant.model import Admin, Principal, PrincipalRecord, PrincipalState
+
+if TYPE_CHECKING:
+    from dzgrant.ledger.items import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """`record` is what the principal becomes if `write` succeeds; `prior` what it was."""
+
+    prior: PrincipalRecord | None
+    record: PrincipalRecord
+    nonce: str
+    write: Write
+
+
+def bid(
+    principal: Principal,
+    admin: Admin,
+    seen: Holding | None,
+    *,
+    wanted: bool,
+    owner: str,
+    nonce: str,
+    leased_until: int,
+    now: datetime,
+) -> Bid:
+    """`seen`: the principal as last seen, None when the ledger is not known to have it; `wanted`: to grant, not to revoke."""
+    prior = seen.record if seen else None
+    record = _next(principal, admin, prior, wanted=wanted, now=now)
+    where, given = _unchanged(seen)
+    write = change(
+        keys.principal(principal),
+        sets={
+            "v": items.number(items.SCHEMA),
+            "principal": items.principal(principal),
+            "admin": items.admin(record.admin),
+            "state": items.text(record.state),
+            "fence": items.number(record.fence),
+            "owner": items.text(owner),
+            "nonce": items.text(nonce),
+            "leased_until": items.number(leased_until),
+            "updated_at": items.moment(now),
+        },
+        where=where,
+        given=given,
+    )
+    return Bid(prior, record, nonce, write)
+
+
+def _next(principal: Principal, admin: Admin, prior: PrincipalRecord | None, *, wanted: bool, now: datetime) -> PrincipalRecord:
+    if prior is None:
+        return PrincipalRecord(
+            principal=principal,
+            admin=admin,
+            state=PrincipalState.PENDING,
+            producer_secret=None,
+            consumer_secret=None,
+            fence=1,
+            updated_at=now,
+        )
+    # Intent before effect: a grant may bring a removed login back, a revoke may leave one that no longer works.
+    removed = prior.state is PrincipalState.REMOVED
+    pending = removed if wanted else not removed
+    return replace(
+        prior,
+        principal=principal,
+        # A revoke may come with an older claim's admin; only a grant brings a newer one.
+        admin=admin if wanted else prior.admin,
+        state=PrincipalState.PENDING if pending else prior.state,
+        fence=prior.fence + 1,
+        updated_at=now,
+    )
+
+
+def _unchanged(seen: Holding | None) -> tuple[str, dict[str, Value]]:
+    if seen is None:
+        return "attribute_not_exists(#pk)", {}
+    given = {"known": items.number(seen.record.fence)}
+    if seen.nonce is None:
+        return "#fence = :known AND attribute_not_exists(#nonce)", given
+    given |= {"theirs": items.text(seen.nonce), "their_end": items.number(seen.leased_until)}
+    return "#fence = :known AND #nonce = :theirs AND #leased_until = :their_end", given

@@ -1,0 +1,253 @@
+"""The codec between frozen types and DynamoDB items.
+
+Each item carries the schema's version `v`. New attributes that older code may ignore don't change it: during a
+deployment two versions work on one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from typing import TYPE_CHECKING, TypeVar
+
+from dzgrant.errors import Misconfigured
+from dzgrant.ledger.records import Claim, HistoryRecord, Refusal
+from dzgrant.model import (
+    AccountId,
+    Admin,
+    Arn,
+    Environment,
+    GrantRecord,
+    GrantState,
+    Principal,
+    PrincipalRecord,
+    PrincipalState,
+    Region,
+    Source,
+    Table,
+    TablePath,
+)
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef, UniversalAttributeValueTypeDef
+
+    Item = Mapping[str, AttributeValueTypeDef]
+    Value = UniversalAttributeValueTypeDef
+
+SCHEMA = 1
+
+_TABLES = "_tables"
+
+_Decoded = TypeVar("_Decoded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A principal's record and the lease on it, if there is one. `leased_until` is in milliseconds since 1970."""
+
+    record: PrincipalRecord
+    nonce: str | None = None
+    leased_until: int = 0
+
+
+def text(value: str) -> Value:
+    return {"S": value}
+
+
+def number(value: int) -> Value:
+    return {"N": str(value)}
+
+
+def texts(values: Iterable[str]) -> Value:
+    return {"SS": sorted(values)}
+
+
+def moment(value: datetime) -> Value:
+    return {"S": value.isoformat(timespec="milliseconds")}
+
+
+def principal(of: Principal) -> Value:
+    place, source = of.environment, of.source
+    return {
+        "M": {
+            "domain": {"S": place.domain},
+            "project": {"S": place.project},
+            "environment": {"S": place.id},
+            "account": {"S": place.account},
+            "region": {"S": place.region},
+            "engine": {"S": source.engine},
+            "host": {"S": source.host},
+            "port": {"N": str(source.port)},
+            "database": {"S": source.database},
+        }
+    }
+
+
+def admin(of: Admin) -> Value:
+    parts: dict[str, AttributeValueTypeDef] = {
+        "account": {"S": of.account},
+        "region": {"S": of.region},
+        "connection": {"S": of.connection},
+    }
+    if of.secret is not None:
+        parts["secret"] = {"S": of.secret}
+    return {"M": parts}
+
+
+def tables(of: Principal) -> str:
+    """The attribute of a subscription's item that holds the names of the principal's tables."""
+    return of.login + _TABLES
+
+
+def table(of: Table) -> Value:
+    return {"M": {"schema": {"S": of.schema}, "name": {"S": of.name}}}
+
+
+def _careful(decode: Callable[[Item], _Decoded]) -> Callable[[Item], _Decoded]:
+    @wraps(decode)
+    def decoded(item: Item) -> _Decoded:
+        try:
+            newer = int(item["v"]["N"]) > SCHEMA
+            found = None if newer else decode(item)
+        except (KeyError, ValueError) as fault:
+            raise Misconfigured(
+                f"the ledger's item {_where(item)} is damaged: {fault!r}", do="restore it from the table's backup"
+            ) from None
+        if found is None:
+            raise Misconfigured(
+                f"the ledger's item {_where(item)} was written by a newer dzgrant", do="deploy that version here too"
+            )
+        return found
+
+    return decoded
+
+
+@_careful
+def holding(item: Item) -> Holding:
+    return Holding(
+        record=PrincipalRecord(
+            principal=_principal(item),
+            admin=_admin(item),
+            state=PrincipalState(item["state"]["S"]),
+            producer_secret=_arn(item, "producer_secret"),
+            consumer_secret=_arn(item, "consumer_secret"),
+            fence=int(item["fence"]["N"]),
+            updated_at=_moment(item, "updated_at"),
+        ),
+        nonce=_text(item, "nonce"),
+        leased_until=int(item["leased_until"]["N"]) if "leased_until" in item else 0,
+    )
+
+
+@_careful
+def grant_record(item: Item) -> GrantRecord:
+    state = GrantState(item["state"]["S"])
+    return GrantRecord(
+        principal=_principal(item),
+        path=TablePath(name=item["path"]["S"]),
+        table=_table(item),
+        subscriptions=frozenset(item["subscriptions"]["SS"]) if "subscriptions" in item else frozenset(),
+        state=state,
+        reason=_text(item, "reason"),
+        since=_moment(item, f"{state.lower()}_at"),
+        updated_at=_moment(item, "updated_at"),
+    )
+
+
+@_careful
+def claims(item: Item) -> tuple[Claim, ...]:
+    """What a subscription's item holds: for each principal, under its login's name, who it is and which tables."""
+    return tuple(
+        Claim(
+            subscription=_identifier(item),
+            principal=_principal(item[login]["M"]),
+            admin=_admin(item[login]["M"]),
+            path=TablePath(name=path),
+        )
+        for login in sorted(name.removesuffix(_TABLES) for name in item if name.endswith(_TABLES))
+        for path in sorted(item[login + _TABLES]["SS"])
+    )
+
+
+@_careful
+def refusal(item: Item) -> Refusal:
+    return Refusal(
+        domain=item["domain"]["S"],
+        project=item["project"]["S"],
+        subscription=_identifier(item),
+        reason=item["reason"]["S"],
+        since=_moment(item, "failed_at"),
+        updated_at=_moment(item, "updated_at"),
+    )
+
+
+@_careful
+def history(item: Item) -> HistoryRecord:
+    return HistoryRecord(
+        principal=_principal(item),
+        path=TablePath(name=item["path"]["S"]),
+        table=_table(item),
+        subscription=item["subscription"]["S"],
+        state=GrantState(item["state"]["S"]),
+        reason=_text(item, "reason"),
+        first=_moment(item, "first_at"),
+        last=_moment(item, "last_at"),
+    )
+
+
+def _principal(item: Item) -> Principal:
+    parts = item["principal"]["M"]
+    return Principal(
+        environment=Environment(
+            domain=parts["domain"]["S"],
+            project=parts["project"]["S"],
+            id=parts["environment"]["S"],
+            account=AccountId(parts["account"]["S"]),
+            region=Region(parts["region"]["S"]),
+        ),
+        source=Source(
+            engine=parts["engine"]["S"],
+            host=parts["host"]["S"],
+            port=int(parts["port"]["N"]),
+            database=parts["database"]["S"],
+        ),
+    )
+
+
+def _admin(item: Item) -> Admin:
+    parts = item["admin"]["M"]
+    return Admin(
+        account=AccountId(parts["account"]["S"]),
+        region=Region(parts["region"]["S"]),
+        connection=parts["connection"]["S"],
+        secret=parts["secret"]["S"] if "secret" in parts else None,
+    )
+
+
+def _table(item: Item) -> Table | None:
+    if "table" not in item:
+        return None
+    parts = item["table"]["M"]
+    return Table(schema=parts["schema"]["S"], name=parts["name"]["S"])
+
+
+def _text(item: Item, name: str) -> str | None:
+    return item[name]["S"] if name in item else None
+
+
+def _arn(item: Item, name: str) -> Arn | None:
+    return Arn(item[name]["S"]) if name in item else None
+
+
+def _moment(item: Item, name: str) -> datetime:
+    return datetime.fromisoformat(item[name]["S"]).astimezone(UTC)
+
+
+def _identifier(item: Item) -> str:
+    return item["pk"]["S"].partition("#")[2]
+
+
+def _where(item: Item) -> str:
+    return " ".join(str(item[name].get("S")) for name in ("pk", "sk") if name in item)

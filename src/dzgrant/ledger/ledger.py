@@ -1,0 +1,322 @@
+"""Work on principals: who holds which, what is intended, and what came of it.
+
+A grant costs two writes: `acquire` takes the lease and records the intent, `settle` records the outcome and gives the
+lease back. What the ledger last saw of a principal is remembered in the process, so neither needs a read before.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+from cachetools import LRUCache
+
+from dzgrant.errors import LeaseHeld, Transient
+from dzgrant.ledger import items, keys, listing
+from dzgrant.ledger.bid import Bid, bid
+from dzgrant.ledger.items import Holding
+from dzgrant.ledger.lease import Lease, until
+from dzgrant.ledger.records import Claim, HistoryRecord, Refusal, Settlement
+from dzgrant.ledger.store import Cancelled, Store
+from dzgrant.ledger.writes import Write, batches, change, check, intents, outcomes
+from dzgrant.model import Admin, GrantRecord, GrantState, Principal, PrincipalRecord, Subscription, Wanted
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+SKEW_SECONDS = 3.0
+"""How far the clocks of two workers may differ before one takes a lease over that the other still counts on."""
+
+_REMEMBERED = 4096
+_BIDS = 4
+# Most work on a principal takes about a second, so a lease that is held is asked for again long before it ends.
+_PATIENCE_SECONDS = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Ledger:
+    """Tasks share it. `owner` names this process; `clock` is the wall clock, in seconds since 1970.
+
+    Every method raises `Transient` when the table does not answer and `Misconfigured` when it can't be used.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        *,
+        owner: str,
+        lease_seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = Store(client, table)
+        self._owner = owner
+        self._seconds = lease_seconds
+        self._clock = clock
+        # Records of principals that nobody holds, as far as this process knows.
+        self._free: LRUCache[str, PrincipalRecord] = LRUCache(_REMEMBERED)
+
+    async def acquire(
+        self, principal: Principal, admin: Admin, *, wanted: Sequence[Wanted] = (), unwanted: Sequence[Claim] = ()
+    ) -> Lease:
+        """Takes the principal and records what is about to be done: all in one transaction, up to about a hundred items.
+
+        Raises `LeaseHeld` while another has it, and `Transient` when a subscription or the environment has ended
+        meanwhile: an approval must not overtake its own end.
+        """
+        guard = [check(keys.ending(principal.environment.id), "attribute_not_exists(#pk)")] if wanted else []
+        first, *rest = batches(intents(principal, wanted, unwanted, self._now()), beside=2)
+        lease = await self._take(principal, admin, [*guard, *first], wanted=bool(wanted))
+        try:
+            for batch in rest:
+                await self._apply(_held(lease), [*guard, *batch])
+        except Cancelled:
+            raise lease.lost("another worker took the lease over") from None
+        except BaseException:
+            await self.release(lease)
+            raise
+        return lease
+
+    async def _take(self, principal: Principal, admin: Admin, writes: Sequence[Write], *, wanted: bool) -> Lease:
+        known = self._free.pop(principal.id, None)
+        seen = Holding(record=known) if known else None
+        for _ in range(_BIDS):
+            asked = time.monotonic()
+            offer = bid(
+                principal,
+                admin,
+                seen,
+                wanted=wanted,
+                owner=self._owner,
+                nonce=uuid4().hex,
+                leased_until=until(self._clock(), self._seconds),
+                now=self._now(),
+            )
+            try:
+                await self._apply(offer.write, writes)
+            except Cancelled as cancelled:
+                seen = items.holding(cancelled.first) if cancelled.first else None
+                # The SDK asks again when an answer is lost: then it is this very bid that is in the way.
+                if seen is None or seen.nonce != offer.nonce:
+                    self._refuse_while_held(seen)
+                    continue
+            return self._lease(offer, asked)
+        raise LeaseHeld("others take the principal again and again", retry_after=_patience(_PATIENCE_SECONDS)).about(
+            environment=principal.environment.id, source=principal.source
+        )
+
+    async def _apply(self, head: Write, writes: Sequence[Write]) -> None:
+        """The writes on the condition of `head`. A grant that is to lose a subscription and is not there is left out."""
+        while True:
+            try:
+                return await self._store.transact([head, *writes])
+            except Cancelled as cancelled:
+                if 0 in cancelled.failed:
+                    raise
+                for at in cancelled.failed:
+                    if (key := writes[at - 1].key).sk in (keys.SUBSCRIPTION, keys.ENVIRONMENT):
+                        raise Transient(f"{key.pk} has ended meanwhile", do="its status is read again") from None
+                writes = [write for at, write in enumerate(writes, 1) if at not in cancelled.failed]
+
+    def _refuse_while_held(self, seen: Holding | None) -> None:
+        if seen is None or seen.nonce is None:
+            return
+        left = seen.leased_until / 1000 + SKEW_SECONDS - self._clock()
+        principal = seen.record.principal
+        if left > 0:
+            raise LeaseHeld("another worker has the principal", retry_after=_patience(left)).about(
+                environment=principal.environment.id, source=principal.source
+            )
+        _log.warning("lease_expired", principal=principal.id, fence=seen.record.fence)
+
+    def _lease(self, won: Bid, asked: float) -> Lease:
+        return Lease(
+            self._store,
+            won.record,
+            prior=won.prior,
+            nonce=won.nonce,
+            seconds=self._seconds,
+            asked=asked,
+            clock=self._clock,
+        )
+
+    async def settle(self, lease: Lease, settlement: Settlement) -> None:
+        """Records the outcome and gives the lease back, in one transaction up to about a hundred items.
+
+        Safe to repeat. Raises `LeaseLost`, with nothing written, when another worker has the principal by now.
+        """
+        record = replace(
+            lease.record,
+            state=settlement.state,
+            producer_secret=settlement.producer_secret,
+            consumer_secret=settlement.consumer_secret,
+            updated_at=self._now(),
+        )
+        *earlier, last = batches(outcomes(lease.principal, settlement.grants, self._now()))
+        try:
+            for batch in earlier:
+                await self._store.transact([_held(lease), *batch])
+            await self._store.transact([_closing(record), *last])
+        except Cancelled as cancelled:
+            if 0 not in cancelled.failed:
+                raise AssertionError("a grant was settled that was never acquired") from None
+            raise lease.lost("another worker took the lease over") from None
+        finally:
+            lease.end()
+        self._free[lease.principal.id] = record
+
+    async def release(self, lease: Lease) -> None:
+        """Gives the lease back without an outcome. A lease that is not held any more is released already."""
+        lease.end()
+        mine = {"mine": items.number(lease.fence), "my_nonce": items.text(lease.nonce)}
+        # The fence moves on, so that a write under this lease that is still on its way comes too late.
+        after = await self._store.update(
+            change(
+                keys.principal(lease.principal),
+                sets={"fence": items.number(lease.fence + 1)},
+                removes=_LEASE,
+                where="#fence = :mine AND #nonce = :my_nonce",
+                given=mine,
+            )
+        )
+        if after is not None:
+            self._free[lease.principal.id] = items.holding(after).record
+
+    async def end(self, subscription: str) -> tuple[Claim, ...]:
+        """Marks that the subscription has ended, for ever, and returns its claims: one strongly consistent call.
+
+        From now on no lease is given for a grant that it wants.
+        """
+        when = items.moment(self._now())
+        after = await self._store.update(
+            change(
+                keys.subscription(subscription),
+                sets={"v": items.number(items.SCHEMA), "updated_at": when},
+                first={"ended_at": when},
+                removes=_REFUSAL,
+            )
+        )
+        return items.claims(after) if after else ()
+
+    async def end_environment(self, environment: str) -> tuple[Claim, ...]:
+        """Marks that the environment is being deleted, and returns the claims on it. No grant in it is begun any more."""
+        when = items.moment(self._now())
+        await self._store.update(
+            change(
+                keys.ending(environment),
+                sets={"v": items.number(items.SCHEMA), "updated_at": when},
+                first={"ended_at": when},
+            )
+        )
+        admins = {record.principal.id: record.admin for record in await self.principals(environment)}
+        grants = [grant async for grant in self.find(environment=environment)]
+        return tuple(
+            Claim(subscription=subscription, principal=grant.principal, admin=admins[grant.principal.id], path=grant.path)
+            for grant in grants
+            for subscription in sorted(grant.subscriptions)
+        )
+
+    async def reopen_environment(self, environment: str) -> None:
+        """Takes the mark off: the environment lives (again). Nothing happens where there is none."""
+        await self._store.delete(keys.ending(environment))
+
+    async def refuse(self, subscription: Subscription, reason: str) -> None:
+        """Records why a subscription can't be served, until it is or has ended."""
+        when = items.moment(self._now())
+        await self._store.update(
+            change(
+                keys.subscription(subscription.id),
+                sets={
+                    "v": items.number(items.SCHEMA),
+                    "domain": items.text(subscription.domain),
+                    "project": items.text(subscription.project),
+                    "state": items.text(GrantState.FAILED),
+                    "reason": items.text(reason),
+                    "updated_at": when,
+                },
+                first={"failed_at": when},
+                where="attribute_not_exists(#ended_at)",
+            )
+        )
+
+    async def claims(self, subscription: str) -> tuple[Claim, ...]:
+        """Strongly consistent."""
+        found = await self._store.get(keys.subscription(subscription))
+        return items.claims(found) if found else ()
+
+    async def grants(self, principal: Principal) -> tuple[GrantRecord, ...]:
+        """Strongly consistent."""
+        found = self._store.query(keys.partition(principal.environment.id), keys.grants(principal.source))
+        return tuple([items.grant_record(item) async for item in found])
+
+    async def principals(self, environment: str) -> tuple[PrincipalRecord, ...]:
+        """Strongly consistent."""
+        found = self._store.query(keys.partition(environment), keys.PRINCIPAL)
+        return tuple([items.holding(item).record async for item in found])
+
+    def find(
+        self,
+        *,
+        subscription: str | None = None,
+        environment: str | None = None,
+        project: str | None = None,
+        source: str | None = None,
+        state: GrantState | None = None,
+    ) -> AsyncIterator[GrantRecord]:
+        """Live grants that fit every filter; `source` is a `Source.key`.
+
+        With `state` REVOKED: what was revoked, once for each subscription, which is the one in `subscriptions`.
+        Strongly consistent by `environment` and, for live grants, by `subscription`; else for listing only.
+        """
+        wish = listing.Filter(subscription=subscription, environment=environment, project=project, source=source, state=state)
+        return listing.find(self._store, wish)
+
+    def refusals(self) -> AsyncIterator[Refusal]:
+        """The subscriptions that can't be served. Eventually consistent."""
+        return listing.refusals(self._store)
+
+    def history(self, *, subscription: str | None = None, environment: str | None = None) -> AsyncIterator[HistoryRecord]:
+        """What happened for a subscription (eventually consistent), or in an environment; both: what fits both."""
+        return listing.history(self._store, subscription=subscription, environment=environment)
+
+    async def check(self) -> None:
+        """Raises `Misconfigured` in one line when the table is missing, unreadable or another's."""
+        await self._store.check()
+
+    def _now(self) -> datetime:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+_LEASE = ("owner", "nonce", "leased_until")
+_REFUSAL = ("state", "reason", "failed_at")
+
+
+def _held(lease: Lease) -> Write:
+    return check(keys.principal(lease.principal), "#fence = :mine", {"mine": items.number(lease.fence)})
+
+
+def _closing(record: PrincipalRecord) -> Write:
+    secrets = {"producer_secret": record.producer_secret, "consumer_secret": record.consumer_secret}
+    return change(
+        keys.principal(record.principal),
+        sets={
+            "state": items.text(record.state),
+            "updated_at": items.moment(record.updated_at),
+            **{name: items.text(arn) for name, arn in secrets.items() if arn is not None},
+        },
+        removes=(*_LEASE, *(name for name, arn in secrets.items() if arn is None)),
+        where="#fence = :mine",
+        given={"mine": items.number(record.fence)},
+    )
+
+
+def _patience(left: float) -> float:
+    return min(left, _PATIENCE_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries, hides nothing

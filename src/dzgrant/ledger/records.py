@@ -1,0 +1,78 @@
+"""What goes into the ledger and comes out of it, beside the records of `dzgrant.model`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from dzgrant.model import Admin, Arn, GrantState, Principal, PrincipalState, Table, TablePath, Wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """This subscription got this principal this table, or was about to. With it a revoke needs neither DataZone nor Glue."""
+
+    subscription: str
+    principal: Principal
+    admin: Admin
+    path: TablePath
+
+    @classmethod
+    def of(cls, wanted: Wanted) -> Self:
+        return cls(subscription=wanted.subscription, principal=wanted.principal, admin=wanted.admin, path=wanted.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantOutcome:
+    """What became of one table for a principal.
+
+    `state` is REVOKED only when no subscription wants the table any longer: its item goes, its history stays.
+    """
+
+    path: TablePath
+    state: GrantState
+    table: Table | None = None
+    """The exact name; None leaves what the ledger has."""
+    reason: str | None = None
+    """Why it is not as it should be, for a person; None removes an older reason."""
+    subscriptions: frozenset[str] = frozenset()
+    """The subscriptions that this outcome answers: their history gets the state, when it is GRANTED or FAILED."""
+    ended: frozenset[str] = frozenset()
+    """The subscriptions whose claim on the table ends here: their history gets REVOKED."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The end of one piece of work on a principal, whole: what is None here is None in the ledger afterwards."""
+
+    state: PrincipalState
+    producer_secret: Arn | None
+    consumer_secret: Arn | None
+    grants: tuple[GrantOutcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A subscription that never came to a principal, because it can't be served as it is. Times are UTC."""
+
+    domain: str
+    project: str
+    subscription: str
+    reason: str
+    since: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRecord:
+    """One table came into one state for one subscription: first at, and last at (UTC)."""
+
+    principal: Principal
+    path: TablePath
+    table: Table | None
+    subscription: str
+    state: GrantState
+    reason: str | None
+    first: datetime
+    last: datetime

@@ -1,0 +1,534 @@
+"""The ledger against DynamoDB's API over HTTP, in a table made from its own CloudFormation template."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from aiohttp import ClientSession, web
+from types_aiobotocore_dynamodb import DynamoDBClient
+
+from dzgrant.errors import LeaseHeld, LeaseLost, Misconfigured, Transient
+from dzgrant.ledger import Claim, GrantOutcome, Ledger, Settlement
+from dzgrant.ledger.ledger import SKEW_SECONDS
+from dzgrant.localcloud.process import LocalCloud, running
+from dzgrant.model import (
+    AccountId,
+    Admin,
+    Arn,
+    Environment,
+    GrantState,
+    Principal,
+    PrincipalState,
+    Region,
+    Source,
+    Subscription,
+    SubscriptionStatus,
+    Table,
+    TablePath,
+    Wanted,
+)
+
+TEMPLATE = Path(__file__).parents[2] / "deploy" / "ecs" / "ledger.yaml"
+REGION = Region("eu-central-1")
+ADMIN = Admin(account=AccountId("222222222222"), region=REGION, connection="shop", secret="arn:admin")
+ORDERS, CLIENTS = TablePath(name="public.orders"), TablePath(name="public.clients")
+LEASE_SECONDS = 30.0
+
+Open = Callable[..., Ledger]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[LocalCloud]:
+    with running() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def endpoint(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    return cloud.endpoint
+
+
+@pytest.fixture
+async def table(endpoint: str) -> str:
+    """A ledger of its own for each test, as the template says."""
+    name = f"ledger-{uuid4().hex}"
+    async with get_session().create_client("cloudformation", region_name=REGION) as client:
+        await client.create_stack(
+            StackName=name,
+            TemplateBody=TEMPLATE.read_text(),
+            Parameters=[{"ParameterKey": "TableName", "ParameterValue": name}],
+        )
+    return name
+
+
+class Wire:
+    """The way to DynamoDB: hands requests on one at a time, as DynamoDB's transactions are isolated, and can lose answers."""
+
+    def __init__(self, beyond: str) -> None:
+        self.calls: list[str] = []
+        self.lose = 0
+        self._beyond = beyond
+        self._one = asyncio.Lock()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        async with self._one, ClientSession() as session, session.post(self._beyond, data=body, headers=headers) as answer:
+            content = await answer.read()
+        self.calls.append(request.headers["X-Amz-Target"].partition(".")[2])
+        if self.lose:
+            self.lose -= 1
+            assert request.transport is not None
+            request.transport.close()
+        return web.Response(body=content, status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]})
+
+
+@pytest.fixture
+async def wire(endpoint: str) -> AsyncIterator[tuple[Wire, str]]:
+    wire = Wire(endpoint)
+    app = web.Application(client_max_size=8 * 2**20)
+    app.router.add_post("/", wire.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    yield wire, f"http://{host}:{port}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def dynamodb(endpoint: str, wire: tuple[Wire, str]) -> AsyncIterator[DynamoDBClient]:
+    config = AioConfig(retries={"mode": "standard", "total_max_attempts": 4})
+    create = get_session().create_client
+    async with create("dynamodb", region_name=REGION, endpoint_url=wire[1], config=config) as client:
+        yield client
+
+
+@pytest.fixture
+def open_ledger(dynamodb: DynamoDBClient, table: str) -> Open:
+    """Opens the test's ledger as one more process would."""
+
+    def opened(clock: Callable[[], float] = time.time, lease_seconds: float = LEASE_SECONDS) -> Ledger:
+        return Ledger(dynamodb, table, owner=uuid4().hex, lease_seconds=lease_seconds, clock=clock)
+
+    return opened
+
+
+@pytest.fixture
+def ledger(open_ledger: Open) -> Ledger:
+    return open_ledger()
+
+
+def principal(environment: str = "env1", database: str = "shop", project: str = "sales") -> Principal:
+    return Principal(
+        environment=Environment(
+            domain="dzd_1", project=project, id=environment, account=AccountId("333333333333"), region=REGION
+        ),
+        source=Source(engine="postgresql", host="db.example.com", port=5432, database=database),
+    )
+
+
+def wanted(by: str, path: TablePath = ORDERS, on: Principal | None = None) -> Wanted:
+    return Wanted(principal=on or principal(), path=path, subscription=by, listing="lst", asset="ast", admin=ADMIN)
+
+
+def active(*grants: GrantOutcome) -> Settlement:
+    return Settlement(
+        state=PrincipalState.ACTIVE,
+        producer_secret=Arn("arn:producer"),
+        consumer_secret=Arn("arn:consumer"),
+        grants=grants,
+    )
+
+
+def granted(path: TablePath, *by: str, ended: frozenset[str] = frozenset()) -> GrantOutcome:
+    schema, _, name = path.name.partition(".")
+    table = Table(schema=schema, name=name)
+    return GrantOutcome(path=path, state=GrantState.GRANTED, table=table, subscriptions=frozenset(by), ended=ended)
+
+
+def removed(*grants: GrantOutcome) -> Settlement:
+    return Settlement(state=PrincipalState.REMOVED, producer_secret=None, consumer_secret=None, grants=grants)
+
+
+def gone(path: TablePath, *by: str) -> GrantOutcome:
+    return GrantOutcome(path=path, state=GrantState.REVOKED, ended=frozenset(by))
+
+
+async def grant(ledger: Ledger, *wishes: Wanted) -> None:
+    on = wishes[0].principal
+    lease = await ledger.acquire(on, ADMIN, wanted=wishes)
+    await ledger.settle(lease, active(*(granted(one.path, one.subscription) for one in wishes)))
+
+
+async def test_a_grant_is_two_calls(ledger: Ledger, wire: tuple[Wire, str]) -> None:
+    await grant(ledger, wanted("sub1"))
+    await grant(ledger, wanted("sub2", CLIENTS))
+    assert wire[0].calls == ["TransactWriteItems"] * 4
+
+
+async def test_a_grant_is_intended_then_granted(ledger: Ledger) -> None:
+    lease = await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub1")])
+    assert (lease.fence, lease.prior, lease.record.state) == (1, None, PrincipalState.PENDING)
+    (intended,) = await ledger.grants(principal())
+    assert (intended.state, intended.table, intended.subscriptions) == (GrantState.GRANTING, None, frozenset({"sub1"}))
+    await ledger.settle(lease, active(granted(ORDERS, "sub1")))
+    (record,) = await ledger.grants(principal())
+    assert (record.state, record.table, record.reason) == (GrantState.GRANTED, Table(schema="public", name="orders"), None)
+    (kept,) = await ledger.principals("env1")
+    assert (kept.state, kept.producer_secret, kept.consumer_secret) == (PrincipalState.ACTIVE, "arn:producer", "arn:consumer")
+    assert (kept.principal, kept.admin, kept.fence) == (principal(), ADMIN, 1)
+    assert await ledger.claims("sub1") == (Claim.of(wanted("sub1")),)
+
+
+async def test_the_memory_of_a_principal_is_what_is_there(ledger: Ledger, open_ledger: Open) -> None:
+    other = open_ledger()
+    for owner in (ledger, ledger, other, ledger, other, other):
+        before = await ledger.principals("env1")
+        lease = await owner.acquire(principal(), ADMIN, wanted=[wanted("sub1")])
+        assert ((lease.prior,) if lease.prior else ()) == before
+        await owner.settle(lease, active(granted(ORDERS, "sub1")))
+
+
+async def test_a_holder_that_settles_while_another_looks_is_not_overlooked(open_ledger: Open, table: str) -> None:
+    """The other has seen the record before the settlement, and the fence is still the same."""
+    slow, other = open_ledger(), open_ledger()
+    lease = await slow.acquire(principal(), ADMIN, wanted=[wanted("sub1")])
+    with pytest.raises(LeaseHeld):
+        await other.acquire(principal(), ADMIN)
+    await slow.settle(lease, active(granted(ORDERS, "sub1")))
+    taken = await other.acquire(principal(), ADMIN)
+    assert taken.prior is not None
+    assert taken.prior.state is PrincipalState.ACTIVE
+
+
+async def test_a_lease_is_held_by_one(open_ledger: Open) -> None:
+    lease = await open_ledger().acquire(principal(), ADMIN)
+    with pytest.raises(LeaseHeld, match="env1") as held:
+        await open_ledger().acquire(principal(), ADMIN)
+    assert held.value.retry_after is not None
+    assert 0 < held.value.retry_after <= 2
+    lease.check(LEASE_SECONDS - 3)
+    await open_ledger().acquire(principal(environment="env2"), ADMIN)
+
+
+async def test_an_expired_lease_goes_to_another_and_fences_the_first_off(open_ledger: Open) -> None:
+    first = open_ledger()
+    stale = await first.acquire(principal(), ADMIN, wanted=[wanted("sub1")])
+    ahead = LEASE_SECONDS + SKEW_SECONDS
+    with pytest.raises(LeaseHeld):
+        await open_ledger(clock=lambda: time.time() + ahead - 2).acquire(principal(), ADMIN)
+    later = open_ledger(clock=lambda: time.time() + ahead + 1)
+    lease = await later.acquire(principal(), ADMIN)
+    assert lease.fence == stale.fence + 1
+    with pytest.raises(LeaseLost):
+        await stale.renew()
+    with pytest.raises(LeaseLost):
+        await first.settle(stale, active(granted(ORDERS, "sub1")))
+    (untouched,) = await first.grants(principal())
+    assert untouched.state is GrantState.GRANTING
+    await first.release(stale)
+    await later.settle(lease, removed(gone(ORDERS, "sub1")))
+    assert await later.grants(principal()) == ()
+
+
+async def test_a_lease_ends_locally_before_it_does_for_others(open_ledger: Open) -> None:
+    lease = await open_ledger().acquire(principal(), ADMIN)
+    with pytest.raises(LeaseLost, match="needed"):
+        lease.check(LEASE_SECONDS - 1.0)  # counted from before the request, so a little less than all is left
+    short = await open_ledger(lease_seconds=0.5).acquire(principal("env2"), ADMIN)
+    with pytest.raises(LeaseLost):
+        short.check(0)
+
+
+async def test_renewing_moves_the_end_for_everyone(open_ledger: Open) -> None:
+    shift = 0.0
+    lease = await open_ledger(clock=lambda: time.time() + shift).acquire(principal(), ADMIN)
+    shift = 20.0
+    await lease.renew()
+    with pytest.raises(LeaseHeld):
+        await open_ledger(clock=lambda: time.time() + LEASE_SECONDS + SKEW_SECONDS + 10).acquire(principal(), ADMIN)
+    lease.check(LEASE_SECONDS - 3)
+
+
+async def test_what_is_given_back_is_free_and_no_more_ones_own(ledger: Ledger, open_ledger: Open) -> None:
+    lease = await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub1")])
+    await ledger.release(lease)
+    await ledger.release(lease)
+    for attempt in (lease.renew(), ledger.settle(lease, active(granted(ORDERS, "sub1")))):
+        with pytest.raises(LeaseLost):
+            await attempt
+    with pytest.raises(LeaseLost):
+        lease.check(0)
+    again = await ledger.acquire(principal(), ADMIN)
+    assert again.fence > lease.fence
+    await ledger.release(again)
+    assert (await open_ledger().acquire(principal(), ADMIN)).fence > again.fence
+
+
+async def test_a_lost_answer_does_not_lose_the_lease(ledger: Ledger, wire: tuple[Wire, str]) -> None:
+    """The SDK asks again, the condition fails on what the first request wrote: that was this very bid."""
+    for answered, known in enumerate((False, True)):
+        wire[0].lose = 1
+        lease = await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub1")])
+        assert (lease.fence, lease.prior is not None) == (answered + 1, known)
+        wire[0].lose = 1
+        await ledger.settle(lease, active(granted(ORDERS, "sub1")))
+    (record,) = await ledger.grants(principal())
+    assert record.state is GrantState.GRANTED
+    lease = await ledger.acquire(principal(), ADMIN)
+    wire[0].lose = 1
+    await lease.renew()
+    wire[0].lose = 1
+    await ledger.release(lease)
+    assert (await ledger.acquire(principal(), ADMIN)).fence == lease.fence + 2
+
+
+async def test_eight_owners_never_hold_one_principal_together(open_ledger: Open) -> None:
+    holding: list[str] = []
+    fences: list[int] = []
+
+    async def work(number: int) -> None:
+        ledger, mine = open_ledger(), wanted(f"sub{number}")
+        while True:
+            try:
+                lease = await ledger.acquire(principal(), ADMIN, wanted=[mine])
+            except LeaseHeld:
+                continue
+            holding.append(mine.subscription)
+            assert holding == [mine.subscription]
+            (seen,) = await ledger.grants(principal())
+            assert mine.subscription in seen.subscriptions
+            fences.append(lease.fence)
+            holding.remove(mine.subscription)
+            await ledger.settle(lease, active(granted(ORDERS, mine.subscription)))
+            return
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for number in range(8):
+            group.create_task(work(number))
+    assert fences == list(range(1, 9))
+    (record,) = await open_ledger().grants(principal())
+    assert record.subscriptions == {f"sub{number}" for number in range(8)}
+
+
+async def test_one_of_two_subscriptions_ends(ledger: Ledger) -> None:
+    await grant(ledger, wanted("sub1"))
+    await grant(ledger, wanted("sub2"))
+    before = (await ledger.grants(principal()))[0].since
+    ended = await ledger.end("sub1")
+    assert ended == (Claim.of(wanted("sub1")),)
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=ended)
+    (doubtful,) = await ledger.grants(principal())
+    assert (doubtful.state, doubtful.subscriptions) == (GrantState.REVOKING, frozenset({"sub2"}))
+    assert await ledger.claims("sub1") == ended  # a crash here leaves the claim to find the way by
+    await ledger.settle(lease, active(granted(ORDERS, ended=frozenset({"sub1"}))))
+    (record,) = await ledger.grants(principal())
+    assert (record.state, record.subscriptions, record.since) == (GrantState.GRANTED, frozenset({"sub2"}), before)
+    assert await ledger.claims("sub1") == ()
+    assert await ledger.claims("sub2") == (Claim.of(wanted("sub2")),)
+
+
+async def test_the_last_revoke_leaves_history_and_the_fence(ledger: Ledger) -> None:
+    await grant(ledger, wanted("sub1"), wanted("sub1", CLIENTS))
+    ended = await ledger.end("sub1")
+    assert {claim.path for claim in ended} == {ORDERS, CLIENTS}
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=ended)
+    await ledger.settle(lease, removed(gone(ORDERS, "sub1"), gone(CLIENTS, "sub1")))
+    assert await ledger.grants(principal()) == ()
+    assert await ledger.end("sub1") == ()
+    (kept,) = await ledger.principals("env1")
+    assert (kept.state, kept.producer_secret, kept.consumer_secret, kept.fence) == (PrincipalState.REMOVED, None, None, 2)
+    states = [(record.path, record.state) async for record in ledger.history(subscription="sub1")]
+    assert sorted(states, key=str) == sorted(
+        [(path, state) for path in (ORDERS, CLIENTS) for state in (GrantState.GRANTED, GrantState.REVOKED)], key=str
+    )
+
+
+async def test_an_approval_cannot_overtake_its_own_end(ledger: Ledger) -> None:
+    """A worker read APPROVED and was slow; another has handled the revoke meanwhile and found nothing to do."""
+    assert await ledger.end("sub1") == ()
+    for principal_is_known in (False, True):
+        if principal_is_known:
+            await grant(ledger, wanted("sub2"))
+        with pytest.raises(Transient, match="SUBSCRIPTION#sub1 has ended"):
+            await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub1", CLIENTS)])
+    assert [grant.path async for grant in ledger.find(environment="env1")] == [ORDERS]
+    assert await ledger.claims("sub1") == ()
+    await grant(ledger, wanted("sub3"))
+
+
+async def test_nothing_is_granted_in_an_environment_that_is_being_deleted(ledger: Ledger) -> None:
+    other = principal(database="stock")
+    await grant(ledger, wanted("sub1"), wanted("sub2"))
+    await grant(ledger, wanted("sub1", CLIENTS, on=other))
+    claims = await ledger.end_environment("env1")
+    assert set(claims) == {Claim.of(wanted("sub1")), Claim.of(wanted("sub2")), Claim.of(wanted("sub1", CLIENTS, on=other))}
+    with pytest.raises(Transient, match="ENVIRONMENT#env1 has ended"):
+        await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub3")])
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=claims[:2])
+    await ledger.settle(lease, removed(gone(ORDERS, "sub1", "sub2")))
+    await ledger.reopen_environment("env1")
+    await ledger.reopen_environment("env1")
+    await grant(ledger, wanted("sub3"))
+
+
+async def test_a_revoke_of_what_is_not_there_makes_nothing(ledger: Ledger) -> None:
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=[Claim.of(wanted("sub1")), Claim.of(wanted("sub1", CLIENTS))])
+    assert await ledger.grants(principal()) == ()
+    await ledger.settle(lease, removed(gone(ORDERS, "sub1")))
+    assert await ledger.grants(principal()) == ()
+
+
+async def test_wanted_and_unwanted_may_meet_on_one_table(ledger: Ledger) -> None:
+    await grant(ledger, wanted("sub1"))
+    lease = await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub2")], unwanted=[Claim.of(wanted("sub1"))])
+    (record,) = await ledger.grants(principal())
+    assert (record.state, record.subscriptions) == (GrantState.GRANTED, frozenset({"sub2"}))
+    await ledger.settle(lease, active(granted(ORDERS, "sub2", ended=frozenset({"sub1"}))))
+
+
+async def test_more_than_a_transaction_a_page_and_a_batch_hold(ledger: Ledger, wire: tuple[Wire, str]) -> None:
+    paths = [TablePath(name=f"public.table {number:03}") for number in range(110)]
+    wishes = [wanted(f"sub{number % 2}", path) for number, path in enumerate(paths)] + [wanted("sub2", path) for path in paths]
+    lease = await ledger.acquire(principal(), ADMIN, wanted=wishes)
+    assert wire[0].calls == ["TransactWriteItems"] * 2
+    long = "x" * 9_600  # all together more than the megabyte of a page
+    failed = [GrantOutcome(path=path, state=GrantState.FAILED, reason=long) for path in paths]
+    await ledger.settle(lease, active(*failed))
+    assert wire[0].calls == ["TransactWriteItems"] * 4
+    assert [record.reason for record in await ledger.grants(principal())] == [long] * 110
+    assert len([record async for record in ledger.find(subscription="sub2")]) == 110
+    claims = [claim for number in range(3) for claim in await ledger.end(f"sub{number}")]
+    assert {(claim.subscription, claim.path) for claim in claims} == {(one.subscription, one.path) for one in wishes}
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=claims)
+    await ledger.settle(lease, removed(*(gone(path, f"sub{number % 2}", "sub2") for number, path in enumerate(paths))))
+    assert await ledger.grants(principal()) == ()
+    assert [await ledger.claims(f"sub{number}") for number in range(3)] == [(), (), ()]
+
+
+async def test_an_end_between_two_transactions_gives_the_lease_back(ledger: Ledger, open_ledger: Open) -> None:
+    await ledger.end("sub099")
+    wishes = [wanted(f"sub{number:03}", TablePath(name=f"public.t{number}")) for number in range(100)]
+    with pytest.raises(Transient, match="has ended"):
+        await ledger.acquire(principal(), ADMIN, wanted=wishes)
+    await open_ledger().acquire(principal(), ADMIN)
+
+
+async def test_names_that_hold_separators_stay_apart(ledger: Ledger) -> None:
+    paths = [TablePath(name=name) for name in ("a.b", "a#b", "a%23b", 'a."b;c"', "schéma.表" * 20)]
+    await grant(ledger, *(wanted("sub1", path) for path in paths))
+    assert {record.path for record in await ledger.grants(principal())} == set(paths)
+    assert {claim.path for claim in await ledger.claims("sub1")} == set(paths)
+
+
+async def test_a_failure_has_a_reason_until_it_heals(ledger: Ledger) -> None:
+    lease = await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub1")])
+    failed = GrantOutcome(path=ORDERS, state=GrantState.FAILED, reason="no such table", subscriptions=frozenset({"sub1"}))
+    await ledger.settle(lease, active(failed))
+    (record,) = await ledger.grants(principal())
+    assert (record.state, record.reason) == (GrantState.FAILED, "no such table")
+    await grant(ledger, wanted("sub1"))
+    (record,) = await ledger.grants(principal())
+    assert (record.state, record.reason) == (GrantState.GRANTED, None)
+    reasons = {found.state: found.reason async for found in ledger.history(environment="env1")}
+    assert reasons == {GrantState.FAILED: "no such table", GrantState.GRANTED: None}
+
+
+async def test_history_tells_first_and_last_and_does_not_grow(open_ledger: Open) -> None:
+    moment = 1_800_000_000.0
+    ledger = open_ledger(clock=lambda: moment)
+    for _ in range(3):
+        await grant(ledger, wanted("sub1"))
+        moment += 10.0
+    (record,) = [found async for found in ledger.history(environment="env1", subscription="sub1")]
+    start = datetime(2027, 1, 15, 8, 0, 0, tzinfo=UTC)
+    assert (record.first, (record.last - start).total_seconds()) == (start, 20.0)
+    assert record.principal == principal()
+    assert [found.since async for found in ledger.find(subscription="sub1")] == [start]
+
+
+async def test_a_refusal_stands_until_the_subscription_is_served_or_ends(ledger: Ledger) -> None:
+    for one in (approved("sub1"), approved("sub2")):
+        await ledger.refuse(one, "filters")
+        await ledger.refuse(one, "filters of rows")
+    found = {refusal.subscription: (refusal.reason, refusal.project) async for refusal in ledger.refusals()}
+    assert found == {"sub1": ("filters of rows", "sales"), "sub2": ("filters of rows", "sales")}
+    await grant(ledger, wanted("sub1"))
+    await ledger.end("sub2")
+    await ledger.refuse(approved("sub2"), "too late")
+    assert [refusal async for refusal in ledger.refusals()] == []
+
+
+def approved(identifier: str) -> Subscription:
+    return Subscription(
+        domain="dzd_1",
+        id=identifier,
+        status=SubscriptionStatus.APPROVED,
+        project="sales",
+        retain_permissions=False,
+        assets=(),
+    )
+
+
+async def test_find_by_each_filter(ledger: Ledger) -> None:
+    stock, far = principal(database="stock"), principal("env2", project="research")
+    await grant(ledger, wanted("sub1"), wanted("sub2", CLIENTS))
+    await grant(ledger, wanted("sub1", on=stock))
+    await grant(ledger, wanted("sub3", on=far))
+    await ledger.acquire(stock, ADMIN, wanted=[wanted("sub4", CLIENTS, on=stock)])
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub2"))
+    await ledger.settle(lease, active(gone(CLIENTS, "sub2")))
+
+    async def found(**wish: str | GrantState) -> set[tuple[str, TablePath]]:
+        return {(record.principal.id, record.path) async for record in ledger.find(**wish)}  # type: ignore[arg-type]
+
+    one, two = (principal().id, ORDERS), (stock.id, ORDERS)
+    three, four = (far.id, ORDERS), (stock.id, CLIENTS)
+    assert await found() == {one, two, three, four}
+    assert await found(subscription="sub1") == {one, two}
+    assert await found(environment="env1") == {one, two, four}
+    assert await found(project="research") == {three}
+    assert await found(source=stock.source.key) == {two, four}
+    assert await found(state=GrantState.GRANTING) == {four}
+    assert await found(environment="env1", source=principal().source.key) == {one}
+    assert await found(subscription="sub1", source=stock.source.key) == {two}
+    assert await found(subscription="sub1", state=GrantState.FAILED) == set()
+    revoked = {(principal().id, CLIENTS)}
+    assert await found(state=GrantState.REVOKED) == revoked
+    for wish in ({"subscription": "sub2"}, {"environment": "env1"}, {"project": "sales"}, {"source": principal().source.key}):
+        assert await found(**wish, state=GrantState.REVOKED) == revoked
+    assert await found(subscription="sub1", state=GrantState.REVOKED) == set()
+    assert await found(subscription="unknown") == set()
+
+
+async def test_a_newer_admin_stays_when_an_older_claim_ends(ledger: Ledger) -> None:
+    newer = Admin(account=ADMIN.account, region=REGION, connection="shop2", secret=None)
+    await grant(ledger, wanted("sub1"))
+    lease = await ledger.acquire(principal(), newer, wanted=[wanted("sub2", CLIENTS)])
+    await ledger.settle(lease, active(granted(CLIENTS, "sub2")))
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub1"))
+    assert lease.record.admin == newer
+    await ledger.settle(lease, removed(gone(ORDERS, "sub1")))
+    lease = await ledger.acquire(principal(), newer, wanted=[wanted("sub2", CLIENTS)])
+    assert lease.record.state is PrincipalState.PENDING  # there may be a login again from here on
+
+
+async def test_check_says_what_is_wrong(ledger: Ledger, dynamodb: DynamoDBClient) -> None:
+    await ledger.check()
+    absent = Ledger(dynamodb, "no-such-table", owner="test", lease_seconds=LEASE_SECONDS)
+    for attempt in (absent.check(), absent.acquire(principal(), ADMIN), absent.claims("sub1"), absent.grants(principal())):
+        with pytest.raises(Misconfigured, match=r"no-such-table.*ledger\.yaml") as wrong:
+            await attempt
+        assert "\n" not in str(wrong.value)
