@@ -215,6 +215,8 @@ class Journey:
             wanting = frozenset(by for by in record.subscriptions if (record.path, by) not in ended)
             if not wanting:
                 self.leaving.append(record.path)
+                if record.table:
+                    self.tables[record.path] = record.table
             elif record.state is not GrantState.FAILED:
                 self.progress = replace(self.progress, others=True)
                 if record.table:
