@@ -23,6 +23,8 @@ from dzgrant.saga.journey import Journey
 from dzgrant.saga.outcomes import tell, tell_stuck
 from dzgrant.saga.runner import Runner
 
+# In one journey: its steps do the tables one after the other within one bound, and one transaction holds them all.
+_TABLES_AT_ONCE = 25
 # A subscription may take seconds to appear after its event; one that never does is no work.
 _MAY_STILL_APPEAR = timedelta(minutes=15)
 
@@ -187,9 +189,10 @@ class Converge:
 
         async def one(group: Sequence[C]) -> None:
             try:
-                journey = await self._moved(group, move)
-                errors.extend(journey.refused.values())
-                await tell(self._reporter, journey)
+                for start in range(0, len(group), _TABLES_AT_ONCE):
+                    journey = await self._moved(group[start : start + _TABLES_AT_ONCE], move)
+                    errors.extend(journey.refused.values())
+                    await tell(self._reporter, journey)
             except DzgrantError as error:
                 errors.append(error.about(subscription=group[0].subscription))
 

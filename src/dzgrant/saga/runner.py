@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
+import structlog
+
 from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused, Transient
 from dzgrant.ledger import Claim, Lease
 from dzgrant.model import PrincipalState, Wanted
 from dzgrant.saga.journey import Journey, Means
 from dzgrant.saga.road import Aim, Effect, Progress, next_effect
+
+log = structlog.stdlib.get_logger(__name__)
 
 Observe = Callable[[Effect, str, float], None]
 """Told each effect, its engine and the seconds it took."""
@@ -56,12 +60,19 @@ class Runner:
             raise
         except DzgrantError as error:
             error.about(environment=journey.principal.environment.id, source=journey.principal.source)
-            await journey.suspend(str(error))
+            await self._suspend(journey, error)
             raise
         except BaseException:
             await self._give_back(lease)
             raise
         return journey
+
+    async def _suspend(self, journey: Journey, error: DzgrantError) -> None:
+        """Says in the ledger what it waits for. Where the ledger itself is what failed, the lease is left to expire."""
+        try:
+            await journey.suspend(str(error))
+        except DzgrantError as unwritten:
+            log.warning("suspension_not_recorded", principal=journey.principal.id, error=str(unwritten))
 
     async def _step(self, journey: Journey, lease: Lease, effect: Effect) -> None:
         try:
