@@ -1,5 +1,5 @@
-"""What moto's DynamoDB does wrongly in TransactWriteItems: it copies whole tables for a rollback, so that its cost grows
-with the table, and it knows no ClientRequestToken.
+"""What moto's DynamoDB does wrongly: TransactWriteItems copies whole tables for a rollback and knows no ClientRequestToken,
+and Query sorts the whole table, so that both cost more with each item.
 
 All calls of DynamoDB run under one lock (see `aws`), which makes each transaction atomic and isolated.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from copy import deepcopy
+from collections import defaultdict
+from copy import copy, deepcopy
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +21,7 @@ from moto.dynamodb.exceptions import (
     TransactionCanceledException,
 )
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
 
 from dzgrant.localcloud.calls import Answer, Call, error
 
@@ -30,7 +32,7 @@ _Reason = tuple[str | None, str | None, dict[str, Any] | None]
 
 
 class Backend(DynamoDBBackend):
-    """moto's backend of one account and Region, with transactions that copy only what they touch."""
+    """moto's backend of one account and Region, with transactions and queries that handle only what they touch."""
 
     # moto looks for a service's routes beside the module of its backend's class.
     __module__ = DynamoDBBackend.__module__
@@ -51,6 +53,20 @@ class Backend(DynamoDBBackend):
                 self._restore(saved)
         if any(code for code, _, _ in reasons):
             raise TransactionCanceledException(reasons)
+
+    def query(self, table_name: str, hash_key_dict: dict[str, Any] | None, *rest: Any, **more: Any) -> Any:
+        """As moto's, but of the table itself it sees the one partition only."""
+        whole = self.get_table(table_name)
+        if more.get("index_name") or hash_key_dict is None or whole.range_key_attr is None:
+            return super().query(table_name, hash_key_dict, *rest, **more)
+        partition, key = copy(whole), DynamoType(hash_key_dict)
+        partition.items = defaultdict(dict, {key: whole.items.get(key, {})})
+        # No other call sees this, since they run one after the other.
+        self.tables[whole.name] = partition
+        try:
+            return super().query(whole.name, hash_key_dict, *rest, **more)
+        finally:
+            self.tables[whole.name] = whole
 
     def _write(self, kind: str, write: dict[str, Any]) -> _Reason:
         condition = write.get("ConditionExpression")
