@@ -4,8 +4,8 @@ SQLAlchemy keeps a small pool for each source and quotes every name; asyncpg sen
 access is transactional here, so one transaction checks the fence in the login's marker, changes access and raises
 the fence: a worker that lost its lease can't undo what its successor did, with no table in the producer's database.
 
-Words that go together go in one message: `begin and lock`, then one query for all there is to know, then one script
-that changes and commits. A first grant takes ten round trips, a second table six, a last revoke seven.
+What goes together goes in one message: begin and lock; one query for all that must be known; one script that changes
+and commits. A first grant takes nine round trips, a second table six, a last revoke seven; the proof logs in besides.
 """
 
 from __future__ import annotations

