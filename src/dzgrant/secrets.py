@@ -7,23 +7,25 @@ tag of ours is somebody else's secret and is refused. Limits and error codes: Se
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import SecretStr
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from dzgrant.accounts import Accounts, AwsError, Role, classify, code
 from dzgrant.errors import DzgrantError, Misconfigured, Refused, Transient
-from dzgrant.model import Admin, Arn, Credentials, Principal
+from dzgrant.model import Admin, Arn, Credentials, Principal, Region
 from dzgrant.passwords import new_password
 from dzgrant.settings import Settings
 
 if TYPE_CHECKING:
     from types_aiobotocore_secretsmanager import SecretsManagerClient
     from types_aiobotocore_secretsmanager.type_defs import TagTypeDef
+
+_Answer = TypeVar("_Answer")
 
 MARK = "dzgrant"
 """The tag that makes a secret dzgrant's own; its value is the principal's id."""
@@ -40,6 +42,22 @@ class Kept:
     arn: Arn
     credentials: Credentials
     fresh: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A secret of the name that was looked for."""
+
+    tags: Mapping[str, str]
+    scheduled: bool
+    """It is to be deleted, and nothing but restoring it is possible until then."""
+
+
+class _Value(BaseModel):
+    """What must be in a secret's JSON for a login; dzgrant writes more, for the consumer's tools."""
+
+    username: str
+    password: SecretStr = Field(min_length=1)
 
 
 class Secrets:
@@ -59,7 +77,7 @@ class Secrets:
     async def renew_producer(self, principal: Principal, admin: Admin) -> Kept:
         """The producer secret with a new password."""
         producer = await self._producer(principal, admin)
-        return await producer.put(Credentials(username=principal.login, password=new_password()))
+        return await producer.renew(Credentials(username=principal.login, password=new_password()))
 
     async def share(self, principal: Principal, admin: Admin, arn: Arn) -> None:
         """Lets exactly the consumer role of the principal's account read the producer secret."""
@@ -85,32 +103,23 @@ class Secrets:
 
     async def read_shared(self, principal: Principal, arn: Arn) -> Credentials:
         """Reads the producer secret as the consumer role: the proof of the share. A new policy may take a moment to count."""
-        client = await self._client("consumer", principal)
-        async for attempt in AsyncRetrying(
+        # A secret lives in its own Region, which need not be the consumer's.
+        client = await self._accounts.secrets("consumer", principal.environment.account, Region(arn.split(":")[3]))
+        patience = AsyncRetrying(
             retry=retry_if_exception_type(Misconfigured),
             stop=stop_after_delay(_POLICY_SECONDS),
-            wait=wait_exponential_jitter(initial=0.1, max=1.0),
+            wait=wait_random_exponential(multiplier=0.1, max=1.0),
             reraise=True,
-        ):
-            with attempt:
-                try:
-                    answer = await client.get_secret_value(SecretId=arn)
-                except AwsError as error:
-                    do = "let the consumer role read it, and its KMS key decrypt for the consumer account (docs/security.md)"
-                    raise classify(error, f"the consumer role can't read the shared secret {arn}", do=do) from error
-        found = _credentials(answer["SecretString"])
-        if found is None:
-            raise Transient(f"the shared secret {arn} holds no credentials")
+        )
+        found: Credentials = await patience(_shared, client, arn)
         return found
 
     async def keep_consumer(self, principal: Principal, credentials: Credentials) -> Arn:
         """The consumer's copy with these credentials and DataZone's tags, made or mended."""
         consumer = await self._consumer(principal)
         kept = await consumer.keep(credentials)
-        if not kept.fresh:
-            if kept.credentials != credentials:
-                await consumer.put(credentials)
-            await consumer.tag()
+        if kept.credentials != credentials:
+            await consumer.put(credentials)
         return kept.arn
 
     async def read_consumer(self, principal: Principal) -> Credentials | None:
@@ -118,27 +127,29 @@ class Secrets:
         consumer = await self._consumer(principal)
         return await consumer.read()
 
-    async def unshare(self, principal: Principal, admin: Admin) -> None:
-        """Takes the policy off the producer secret. One that is gone, or about to be, is not shared."""
+    async def unshare(self, principal: Principal, admin: Admin, arn: Arn | None = None) -> None:
+        """Takes the policy off the producer secret. One that is gone, or about to be, is not shared.
+
+        `arn`: as the ledger has it. Without it, here and below, a look (one more call) tells whether the secret is dzgrant's;
+        another's is left alone.
+        """
         producer = await self._producer(principal, admin)
-        await producer.gone_or(lambda client, name: client.delete_resource_policy(SecretId=name), "unshared")
+        await producer.unshare(arn)
 
-    async def delete_consumer(self, principal: Principal) -> None:
-        await (await self._consumer(principal)).delete(self._recovery_days)
+    async def delete_consumer(self, principal: Principal, arn: Arn | None = None) -> None:
+        await (await self._consumer(principal)).delete(arn, self._recovery_days)
 
-    async def delete_producer(self, principal: Principal, admin: Admin) -> None:
-        await (await self._producer(principal, admin)).delete(self._recovery_days)
-
-    async def _client(self, role: Role, principal: Principal) -> SecretsManagerClient:
-        environment = principal.environment
-        return await self._accounts.secrets(role, environment.account, environment.region)
+    async def delete_producer(self, principal: Principal, admin: Admin, arn: Arn | None = None) -> None:
+        await (await self._producer(principal, admin)).delete(arn, self._recovery_days)
 
     async def _producer(self, principal: Principal, admin: Admin) -> _Secret:
         client = await self._accounts.secrets("producer", admin.account, admin.region)
         return _Secret(client, "producer", principal, self._producer_key)
 
     async def _consumer(self, principal: Principal) -> _Secret:
-        return _Secret(await self._client("consumer", principal), "consumer", principal, self._consumer_key)
+        environment = principal.environment
+        client = await self._accounts.secrets("consumer", environment.account, environment.region)
+        return _Secret(client, "consumer", principal, self._consumer_key)
 
 
 class _Secret:
@@ -159,91 +170,114 @@ class _Secret:
                 Name=self.name,
                 Description=f"Opens the tables that DataZone environment {self._principal.environment.id} is subscribed to.",
                 SecretString=self._value(credentials),
-                Tags=self._tags(),
+                Tags=_listed(self._tags()),
                 **key,  # type: ignore[arg-type]  # an optional keyword
             )
         except AwsError as error:
-            match code(error):
-                case "ResourceExistsException":
-                    return await self._existing(credentials)
-                case "InvalidRequestException":
-                    return await self._restored(credentials)
-                case _:
-                    raise self._explained(error, "made") from error
+            if code(error) not in ("ResourceExistsException", "InvalidRequestException"):
+                raise self._explained(error, "made") from error
+            return await self._reclaimed(credentials)
         return Kept(arn=Arn(made["ARN"]), credentials=credentials, fresh=True)
 
-    async def _existing(self, credentials: Credentials) -> Kept:
-        await self._own()
-        try:
-            answer = await self._client.get_secret_value(SecretId=self.name)
-        except AwsError as error:
-            raise self._explained(error, "read") from error
-        found = _credentials(answer["SecretString"])
-        if found is None or found.username != self._principal.login:
-            # Somebody overwrote it by hand: the login gets a new password.
-            return await self.put(credentials)
-        return Kept(arn=Arn(answer["ARN"]), credentials=found, fresh=False)
+    async def _reclaimed(self, credentials: Credentials) -> Kept:
+        """What is there under the name, mended; it gets these credentials when it has none that can be used."""
+        found = await self._look()
+        if found is None:
+            # A deletion for ever still keeps the name for a while.
+            raise Transient(f"the name {self.name} is not free yet")
+        if MARK not in found.tags:
+            raise Refused(
+                f"the secret {self.name} exists and has no tag {MARK}: it is not dzgrant's",
+                do="delete or rename it, then retry",
+            )
+        if found.scheduled:
+            await self._ask(self._client.restore_secret(SecretId=self.name), "restored")
+        if not self._tags().items() <= found.tags.items():
+            await self._ask(self._client.tag_resource(SecretId=self.name, Tags=_listed(self._tags())), "tagged")
+        # Who could read the secret in its earlier life must not know its password in this one.
+        current = None if found.scheduled else await self._current()
+        return current or await self.put(credentials)
 
-    async def _restored(self, credentials: Credentials) -> Kept:
-        await self._own()
-        try:
-            await self._client.restore_secret(SecretId=self.name)
-        except AwsError as error:
-            raise self._explained(error, "restored") from error
-        await self.tag()
-        return await self.put(credentials)
-
-    async def put(self, credentials: Credentials) -> Kept:
+    async def renew(self, credentials: Credentials) -> Kept:
+        """Gives the secret these credentials, and makes it where it was lost."""
         try:
             answer = await self._client.put_secret_value(SecretId=self.name, SecretString=self._value(credentials))
         except AwsError as error:
+            if code(error) in _GONE:
+                return await self.keep(credentials)
             raise self._explained(error, "written") from error
         return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=True)
 
-    async def tag(self) -> None:
-        try:
-            await self._client.tag_resource(SecretId=self.name, Tags=self._tags())
-        except AwsError as error:
-            raise self._explained(error, "tagged") from error
+    async def put(self, credentials: Credentials) -> Kept:
+        # Each put has a token of its own, by the SDK: a token made from the value would let a repair be ignored.
+        answer = await self._ask(
+            self._client.put_secret_value(SecretId=self.name, SecretString=self._value(credentials)), "written"
+        )
+        return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=True)
 
     async def read(self) -> Credentials | None:
+        current = await self._current()
+        return current.credentials if current else None
+
+    async def _current(self) -> Kept | None:
+        """The secret with its credentials; None when it is not there, or holds none for this login."""
         try:
             answer = await self._client.get_secret_value(SecretId=self.name)
         except AwsError as error:
             if code(error) in _GONE:
                 return None
             raise self._explained(error, "read") from error
-        found = _credentials(answer["SecretString"])
-        return found if found and found.username == self._principal.login else None
+        found = _credentials(answer.get("SecretString"))
+        if found is None or found.username != self._principal.login:
+            return None
+        return Kept(arn=Arn(answer["ARN"]), credentials=found, fresh=False)
 
-    async def delete(self, recovery_days: int) -> None:
+    async def unshare(self, arn: Arn | None) -> None:
+        await self._unless_gone(arn, lambda secret: self._client.delete_resource_policy(SecretId=secret), "unshared")
+
+    async def delete(self, arn: Arn | None, recovery_days: int) -> None:
         """0 days: at once and for ever."""
 
-        def call(client: SecretsManagerClient, name: str) -> Awaitable[object]:
+        def call(secret: str) -> Awaitable[object]:
             if recovery_days:
-                return client.delete_secret(SecretId=name, RecoveryWindowInDays=recovery_days)
-            return client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+                return self._client.delete_secret(SecretId=secret, RecoveryWindowInDays=recovery_days)
+            return self._client.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
 
-        await self.gone_or(call, "deleted")
+        await self._unless_gone(arn, call, "deleted")
 
-    async def gone_or(self, call: Callable[[SecretsManagerClient, str], Awaitable[object]], done: str) -> None:
-        """Makes the call; a secret that is gone or scheduled for deletion needs none."""
+    async def _unless_gone(self, arn: Arn | None, call: Callable[[str], Awaitable[object]], done: str) -> None:
+        """Makes the call upon the secret; one that is gone or scheduled for deletion needs none."""
+        if arn is None:
+            found = await self._look()
+            if found is None or found.scheduled or MARK not in found.tags:
+                return
         try:
-            await call(self._client, self.name)
+            await call(arn or self.name)
         except AwsError as error:
-            if code(error) not in _GONE:
+            if code(error) == "ResourceNotFoundException":
+                if arn is not None:
+                    # The name may have been taken again since, by a grant that did not get as far as the ledger.
+                    await self._unless_gone(None, call, done)
+                return
+            found = await self._look() if code(error) == "InvalidRequestException" else None
+            if found is None or not found.scheduled:
                 raise self._explained(error, done) from error
 
-    async def _own(self) -> None:
+    async def _look(self) -> _Found | None:
         try:
             answer = await self._client.describe_secret(SecretId=self.name)
         except AwsError as error:
+            if code(error) == "ResourceNotFoundException":
+                return None
             raise self._explained(error, "described") from error
-        if all(tag.get("Key") != MARK for tag in answer.get("Tags", [])):
-            raise Refused(
-                f"the secret {self.name} exists and has no tag {MARK}: it is not dzgrant's",
-                do="delete or rename it, then retry",
-            )
+        tags = {tag.get("Key", ""): tag.get("Value", "") for tag in answer.get("Tags", [])}
+        return _Found(tags=tags, scheduled="DeletedDate" in answer)
+
+    async def _ask(self, call: Awaitable[_Answer], done: str) -> _Answer:
+        try:
+            return await call
+        except AwsError as error:
+            raise self._explained(error, done) from error
 
     def _explained(self, error: ClientError | BotoCoreError, done: str) -> DzgrantError:
         if code(error) == "InvalidRequestException":
@@ -266,24 +300,39 @@ class _Secret:
             }
         )
 
-    def _tags(self) -> list[TagTypeDef]:
+    def _tags(self) -> dict[str, str]:
         environment = self._principal.environment
-        tags = {
+        return {
             "AmazonDataZoneDomain": environment.domain,
             "AmazonDataZoneProject": environment.project,
             "AmazonDataZoneEnvironment": environment.id,
             MARK: self._principal.id,
         }
-        return [{"Key": name, "Value": value} for name, value in tags.items()]
 
 
 # What a secret answers that is not there, or is scheduled for deletion.
 _GONE = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 
 
-def _credentials(value: str) -> Credentials | None:
+async def _shared(client: SecretsManagerClient, arn: Arn) -> Credentials:
     try:
-        found = json.loads(value)
-        return Credentials(username=str(found["username"]), password=SecretStr(str(found["password"])))
-    except (ValueError, KeyError, TypeError):
+        answer = await client.get_secret_value(SecretId=arn)
+    except AwsError as error:
+        do = "let the consumer role read it, and its KMS key decrypt for the consumer account (docs/security.md)"
+        raise classify(error, f"the consumer role can't read the shared secret {arn}", do=do) from error
+    found = _credentials(answer.get("SecretString"))
+    if found is None:
+        raise Transient(f"the shared secret {arn} holds no credentials")
+    return found
+
+
+def _listed(tags: Mapping[str, str]) -> list[TagTypeDef]:
+    return [{"Key": name, "Value": value} for name, value in tags.items()]
+
+
+def _credentials(value: str | None) -> Credentials | None:
+    try:
+        found = _Value.model_validate_json(value or "")
+    except ValidationError:
         return None
+    return Credentials(username=found.username, password=found.password)
