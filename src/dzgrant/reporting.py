@@ -1,7 +1,7 @@
 """Who hears of an outcome: the log, the metrics, the outcome bus, and DataZone where it waits for an answer.
 
 On the bus an outcome is an event with the source `dzgrant` and the detail-type `Access Granted`, `Access Revoked`,
-`Access Failed` or `Access Stuck`. Its detail has these members; what is not known is null:
+`Access Kept`, `Access Failed` or `Access Stuck`. Its detail has these members; what is not known is null:
 
     version         "1"; grows when a member goes or changes its meaning
     domain, project, environment, account, region       the consumer's, in DataZone's and AWS's ids
@@ -56,6 +56,8 @@ _NO_ANSWER_WANTED = frozenset(
 class OutcomeKind(StrEnum):
     GRANTED = "granted"
     REVOKED = "revoked"
+    KEPT = "kept"
+    """The subscription ended, and another one wants the same table."""
     FAILED = "failed"
     """It never will be as it is asked."""
     STUCK = "stuck"

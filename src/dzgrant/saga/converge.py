@@ -88,12 +88,15 @@ class Converge:
         await self._revoke([claim for claim in claims if (claim.principal.id, claim.path.key) not in wanted])
 
     async def desired(self, subscription: Subscription) -> tuple[Wanted, ...]:
-        """All that an approved subscription wants, custom subscription targets included; nothing of one that ended."""
+        """All that an approved subscription wants, custom subscription targets included; nothing of one that ended.
+
+        Only reads. Raises as `Catalog.wanted` does.
+        """
         if not self.stands(subscription):
             return ()
         environments = await self._catalog.environments(subscription.domain, subscription.project)
         custom = await self._catalog.custom_environments(subscription)
-        return await self._wanted(subscription, tuple(dict.fromkeys((*environments, *custom))))
+        return await self._catalog.wanted(subscription, tuple(dict.fromkeys((*environments, *custom))))
 
     async def _wanted(self, subscription: Subscription, environments: Sequence[Environment]) -> tuple[Wanted, ...]:
         try:

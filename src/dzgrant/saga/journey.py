@@ -197,16 +197,16 @@ class Journey:
         await self._on_source(lambda database: database.revoke(self.principal.login, self.keep, self._lease))
 
     async def _unshare(self) -> None:
-        await self._means.secrets.unshare(self.principal, self._admin)
+        await self._means.secrets.unshare(self.principal, self._admin, self._producer_secret)
 
     async def _drop_login(self) -> None:
         self.dropped = await self._on_source(lambda database: database.drop(self.principal.login, self._lease))
 
     async def _delete_consumer_secret(self) -> None:
-        await self._means.secrets.delete_consumer(self.principal)
+        await self._means.secrets.delete_consumer(self.principal, self._consumer_secret)
 
     async def _delete_producer_secret(self) -> None:
-        await self._means.secrets.delete_producer(self.principal, self._admin)
+        await self._means.secrets.delete_producer(self.principal, self._admin, self._producer_secret)
 
     async def survey(self) -> None:
         """REVOKE: which of the claimed tables nobody wants any more, and what stays. Read under the lease, so it holds."""
