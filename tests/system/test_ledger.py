@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ from dzgrant.model import (
 )
 
 TEMPLATE = Path(__file__).parents[2] / "deploy" / "ecs" / "ledger.yaml"
+GOLDEN = Path(__file__).parents[1] / "unit" / "golden" / "ledger_v1.json"
 REGION = Region("eu-central-1")
 ADMIN = Admin(account=AccountId("222222222222"), region=REGION, connection="shop", secret="arn:admin")
 ORDERS, CLIENTS = TablePath(name="public.orders"), TablePath(name="public.clients")
@@ -384,11 +386,18 @@ async def test_nothing_is_granted_in_an_environment_that_is_being_deleted(ledger
     await grant(ledger, wanted("sub3"))
 
 
-async def test_a_revoke_of_what_is_not_there_makes_nothing(ledger: Ledger) -> None:
-    lease = await ledger.acquire(principal(), ADMIN, unwanted=[Claim.of(wanted("sub1")), Claim.of(wanted("sub1", CLIENTS))])
+async def test_a_claim_without_a_grant_ends_and_makes_nothing(ledger: Ledger, dynamodb: DynamoDBClient, table: str) -> None:
+    """As a crash between two transactions leaves it."""
+    await grant(ledger, wanted("sub1"), wanted("sub1", CLIENTS))
+    key = {"pk": {"S": "ENVIRONMENT#env1"}, "sk": {"S": f"GRANT#{principal().source.key}#public.orders"}}
+    await dynamodb.delete_item(TableName=table, Key=key)
+    claims = await ledger.end("sub1")
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=claims)
+    assert [record.path for record in await ledger.grants(principal())] == [CLIENTS]
+    kept = granted(ORDERS, ended=frozenset({"sub1"}))
+    await ledger.settle(lease, active(kept, gone(CLIENTS, "sub1")))
     assert await ledger.grants(principal()) == ()
-    await ledger.settle(lease, removed(gone(ORDERS, "sub1")))
-    assert await ledger.grants(principal()) == ()
+    assert await ledger.claims("sub1") == ()
 
 
 async def test_wanted_and_unwanted_may_meet_on_one_table(ledger: Ledger) -> None:
@@ -523,6 +532,26 @@ async def test_a_newer_admin_stays_when_an_older_claim_ends(ledger: Ledger) -> N
     await ledger.settle(lease, removed(gone(ORDERS, "sub1")))
     lease = await ledger.acquire(principal(), newer, wanted=[wanted("sub2", CLIENTS)])
     assert lease.record.state is PrincipalState.PENDING  # there may be a login again from here on
+
+
+async def test_the_items_are_those_of_this_version(open_ledger: Open, dynamodb: DynamoDBClient, table: str) -> None:
+    """What this code writes is what tests/unit reads from the same file: a changed item needs a new version and file."""
+    ledger = open_ledger(clock=lambda: 1_800_000_000.0)
+    lease = await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub1"), wanted("sub2"), wanted("sub2", CLIENTS)])
+    absent = GrantOutcome(path=CLIENTS, state=GrantState.FAILED, reason="no such table", subscriptions=frozenset({"sub2"}))
+    await ledger.settle(lease, active(granted(ORDERS, "sub1", "sub2"), absent))
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub1"))
+    await ledger.settle(lease, active(granted(ORDERS, ended=frozenset({"sub1"}))))
+    await ledger.acquire(principal("env2"), ADMIN, wanted=[wanted("sub3", on=principal("env2"))])
+    await ledger.refuse(approved("sub4"), "filters")
+    await ledger.end_environment("env3")
+    items = (await dynamodb.scan(TableName=table))["Items"]
+    for item in items:
+        for name in {"owner", "nonce"} & set(item):
+            item[name] = {"S": name}
+        if "subscriptions" in item:
+            item["subscriptions"] = {"SS": sorted(item["subscriptions"]["SS"])}
+    assert sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"])) == json.loads(GOLDEN.read_text())
 
 
 async def test_check_says_what_is_wrong(ledger: Ledger, dynamodb: DynamoDBClient) -> None:

@@ -1,0 +1,142 @@
+"""Items of every released version of the ledger, read by today's code. tests/system/test_ledger.py writes the newest."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dzgrant.errors import Misconfigured
+from dzgrant.ledger import Claim, HistoryRecord, Refusal, items
+from dzgrant.model import (
+    AccountId,
+    Admin,
+    Arn,
+    Environment,
+    GrantRecord,
+    GrantState,
+    Principal,
+    PrincipalRecord,
+    PrincipalState,
+    Region,
+    Source,
+    Table,
+    TablePath,
+)
+
+if TYPE_CHECKING:
+    from dzgrant.ledger.items import Item
+
+WHEN = datetime(2027, 1, 15, 8, tzinfo=UTC)
+REGION = Region("eu-central-1")
+ADMIN = Admin(account=AccountId("222222222222"), region=REGION, connection="shop", secret="arn:admin")
+ORDERS = TablePath(name="public.orders")
+SOURCE = Source(engine="postgresql", host="db.example.com", port=5432, database="shop")
+PRINCIPAL = Principal(
+    environment=Environment(domain="dzd_1", project="sales", id="env1", account=AccountId("333333333333"), region=REGION),
+    source=SOURCE,
+)
+
+
+@pytest.fixture
+def golden() -> dict[tuple[str, str], Item]:
+    path = Path(__file__).parent / "golden" / "ledger_v1.json"
+    return {(item["pk"]["S"], item["sk"]["S"]): item for item in json.loads(path.read_text())}
+
+
+def test_a_principal(golden: dict[tuple[str, str], Item]) -> None:
+    found = items.holding(golden["ENVIRONMENT#env1", f"PRINCIPAL#{SOURCE.key}"])
+    assert found == items.Holding(
+        record=PrincipalRecord(
+            principal=PRINCIPAL,
+            admin=ADMIN,
+            state=PrincipalState.ACTIVE,
+            producer_secret=Arn("arn:producer"),
+            consumer_secret=Arn("arn:consumer"),
+            fence=2,
+            updated_at=WHEN,
+        )
+    )
+
+
+def test_a_principal_that_is_held(golden: dict[tuple[str, str], Item]) -> None:
+    found = items.holding(golden["ENVIRONMENT#env2", f"PRINCIPAL#{SOURCE.key}"])
+    assert (found.nonce, found.leased_until) == ("nonce", int(WHEN.timestamp() + 30) * 1000)
+    assert (found.record.state, found.record.producer_secret, found.record.fence) == (PrincipalState.PENDING, None, 1)
+
+
+def test_grants(golden: dict[tuple[str, str], Item]) -> None:
+    granted = items.grant_record(golden["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.orders"])
+    assert granted == GrantRecord(
+        principal=PRINCIPAL,
+        path=ORDERS,
+        table=Table(schema="public", name="orders"),
+        subscriptions=frozenset({"sub2"}),
+        state=GrantState.GRANTED,
+        reason=None,
+        since=WHEN,
+        updated_at=WHEN,
+    )
+    failed = items.grant_record(golden["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.clients"])
+    assert (failed.state, failed.table, failed.reason) == (GrantState.FAILED, None, "no such table")
+    begun = items.grant_record(golden["ENVIRONMENT#env2", f"GRANT#{SOURCE.key}#public.orders"])
+    assert (begun.state, begun.table, begun.since) == (GrantState.GRANTING, None, WHEN)
+
+
+def test_claims(golden: dict[tuple[str, str], Item]) -> None:
+    found = items.claims(golden["SUBSCRIPTION#sub2", "SUBSCRIPTION"])
+    assert found == tuple(
+        Claim(subscription="sub2", principal=PRINCIPAL, admin=ADMIN, path=path)
+        for path in (TablePath(name="public.clients"), ORDERS)
+    )
+    assert items.claims(golden["SUBSCRIPTION#sub1", "SUBSCRIPTION"]) == ()
+
+
+def test_a_refusal(golden: dict[tuple[str, str], Item]) -> None:
+    assert items.refusal(golden["SUBSCRIPTION#sub4", "SUBSCRIPTION"]) == Refusal(
+        domain="dzd_1", project="sales", subscription="sub4", reason="filters", since=WHEN, updated_at=WHEN
+    )
+
+
+def test_history(golden: dict[tuple[str, str], Item]) -> None:
+    assert items.history(golden["ENVIRONMENT#env1", f"HISTORY#{SOURCE.key}#public.orders#sub1#REVOKED"]) == HistoryRecord(
+        principal=PRINCIPAL,
+        path=ORDERS,
+        table=Table(schema="public", name="orders"),
+        subscription="sub1",
+        state=GrantState.REVOKED,
+        reason=None,
+        first=WHEN,
+        last=WHEN,
+    )
+
+
+def test_no_item_is_left_unread(golden: dict[tuple[str, str], Item]) -> None:
+    """The marks of what has ended are read by conditions alone."""
+    kinds = {sk.partition("#")[0] for _, sk in golden}
+    assert kinds == {"PRINCIPAL", "GRANT", "HISTORY", "SUBSCRIPTION", "ENVIRONMENT"}
+    assert all(item["v"] == {"N": str(items.SCHEMA)} for item in golden.values())
+
+
+def test_an_item_of_a_newer_version_is_not_guessed_at(golden: dict[tuple[str, str], Item]) -> None:
+    item = {**golden["SUBSCRIPTION#sub2", "SUBSCRIPTION"], "v": items.number(items.SCHEMA + 1)}
+    with pytest.raises(Misconfigured, match="SUBSCRIPTION#sub2 SUBSCRIPTION was written by a newer dzgrant"):
+        items.claims(item)  # type: ignore[arg-type]  # written as a value, read as an answer
+
+
+def test_an_attribute_of_a_newer_version_is_left_alone(golden: dict[tuple[str, str], Item]) -> None:
+    item = dict(golden["SUBSCRIPTION#sub4", "SUBSCRIPTION"])
+    item["colour"] = {"S": "blue"}
+    assert items.refusal(item).reason == "filters"
+
+
+@pytest.mark.parametrize("damage", [{}, {"state": {"S": "BLUE"}}, {"updated_at": {"S": "yesterday"}}, {"path": {"N": "1"}}])
+def test_a_damaged_item_is_named(golden: dict[tuple[str, str], Item], damage: dict[str, dict[str, str]]) -> None:
+    item = {**golden["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.orders"], **damage}
+    if not damage:
+        del item["principal"]
+    with pytest.raises(Misconfigured, match=r"ENVIRONMENT#env1 GRANT#.* is damaged"):
+        items.grant_record(item)  # type: ignore[arg-type]  # damaged on purpose
