@@ -134,9 +134,10 @@ class MysqlServer(Server):
         try:
             yield run
         finally:
-            # The server may have ended the session already.
+            # The server may have ended the session already; then only our side is left to close.
             with suppress(OSError):
                 await connection.ensure_closed()
+            connection.close()
 
     async def create_database(self, name: str, *, owner: Credentials | None = None) -> None:
         await self.execute(f"CREATE DATABASE {_quoted(name, '`')}")
