@@ -189,6 +189,8 @@ _TRANSIENT = frozenset(
         "ThrottledException",
         "TooManyRequestsException",
         "RequestLimitExceeded",
+        "RequestThrottled",
+        "OverLimit",
         "ProvisionedThroughputExceededException",
         "LimitExceededException",
         "InternalServerError",

@@ -33,7 +33,4 @@ class Metrics:
             "dzgrant_step_seconds", "Duration of a saga's steps.", ["step", "engine"], buckets=_STEP_SECONDS, registry=registry
         )
         self.lease_conflicts = Counter("dzgrant_lease_conflicts", "Leases held by another worker.", registry=registry)
-        self.retries = Counter(
-            "dzgrant_retries", "Calls that were tried again, by what was called.", ["target"], registry=registry
-        )
         self.loop_lag = Gauge("dzgrant_loop_lag_seconds", "How late the event loop ran its last tick.", registry=registry)

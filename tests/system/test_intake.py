@@ -8,13 +8,12 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from moto.server import ThreadedMotoServer
 from structlog.testing import capture_logs
 
 from dzgrant.accounts import Accounts
@@ -22,8 +21,10 @@ from dzgrant.errors import LeaseHeld, Misconfigured, Refused, Transient, Unsuppo
 from dzgrant.intake.consumer import Consumer, Handle
 from dzgrant.intake.events import Hint, SubscriptionHint
 from dzgrant.intake.queue import Lost, open_queue
+from dzgrant.localcloud import commands as c
+from dzgrant.localcloud.process import LocalCloud, running
 from dzgrant.metrics import Metrics
-from dzgrant.settings import Settings
+from dzgrant.settings import Settings, load
 from tests.envelopes import VERBATIM, body, subscription
 
 if TYPE_CHECKING:
@@ -34,11 +35,9 @@ DEADLINE = 20.0
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[ThreadedMotoServer]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield server
-    server.stop()
+def cloud() -> Iterator[LocalCloud]:
+    with running() as cloud:
+        yield cloud
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -128,23 +127,12 @@ class World:
         assert asyncio.all_tasks() == before
 
 
-@pytest.fixture
-async def world(cloud: ThreadedMotoServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    host, port = cloud.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    settings = Settings(
-        queue_url="http://queue.invalid",
-        table="ledger",
-        producer_role_name="producer",
-        consumer_role_name="consumer",
-        concurrency=4,
-        backoff_seconds=0.01,
-        drain_seconds=10,
-    )
+@asynccontextmanager
+async def living_in(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A new queue and dead-letter queue in this cloud."""
+    for variable, value in cloud.environment.items():
+        monkeypatch.setenv(variable, value)
+    settings = load().model_copy(update={"concurrency": 4, "backoff_seconds": 0.01, "drain_seconds": 10})
     name = uuid4().hex
     async with Accounts(settings) as accounts:
         client = await accounts.sqs()
@@ -153,6 +141,13 @@ async def world(cloud: ThreadedMotoServer, monkeypatch: pytest.MonkeyPatch) -> A
         redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1000})
         queue = (await client.create_queue(QueueName=name, Attributes={"RedrivePolicy": redrive}))["QueueUrl"]
         yield World(client, queue, dead_letters, settings)
+
+
+@pytest.fixture
+async def world(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    async with living_in(cloud, monkeypatch) as world:
+        yield world
+    cloud.control.do(c.Heal())
 
 
 async def test_handled_messages_are_deleted_and_never_more_are_in_work_than_there_are_slots(world: World) -> None:
@@ -236,17 +231,19 @@ async def test_what_cannot_succeed_yet_comes_again(world: World, error: Exceptio
     assert conflicts == (1 if isinstance(error, LeaseHeld) else 0)
 
 
-async def test_a_delayed_message_stays_away_although_a_heartbeat_was_due(world: World) -> None:
-    handler = Handler(raises={"sub1": [Transient("not now", retry_after=3)]})
+async def test_a_delayed_message_stays_away_although_it_had_a_heartbeat(world: World, cloud: LocalCloud) -> None:
+    handler = Handler(raises={"sub1": [Transient("not now", retry_after=2)]})
     slow = handler.hold("sub1")
     await world.send(body("sub1"))
     async with world.consuming(handler, visibility_seconds=1):
         await until(lambda: handler.started == ["sub1"])
+        cloud.control.forget_calls()
+        await until(lambda: any(call.operation == "ChangeMessageVisibilityBatch" for call in cloud.control.calls()))
         slow.set()
         await until(lambda: world.counted("delayed") == 1)
         delayed_at = time.monotonic()
         await until(lambda: len(handler.started) == 2)
-        assert time.monotonic() - delayed_at > 2.5
+        assert time.monotonic() - delayed_at > 1.5
 
 
 @pytest.mark.parametrize("error", [Refused("no such table", do="correct it"), Unsupported("a filter", do="remove it")])
@@ -300,17 +297,24 @@ async def test_what_is_none_of_its_business_is_acknowledged(world: World) -> Non
     assert await world.left() == 0
 
 
-async def test_a_message_that_was_lost_is_noted_and_its_work_goes_on(world: World) -> None:
+async def test_a_message_that_was_lost_is_noted_and_its_work_goes_on(world: World, cloud: LocalCloud) -> None:
     handler = Handler()
     slow = handler.hold("slow")
     await world.send(body("slow"))
-    async with world.consuming(handler, visibility_seconds=1):
-        await until(lambda: handler.started == ["slow"])
-        await world.client.purge_queue(QueueUrl=world.queue)
-        await until(lambda: world.metrics.registry.get_sample_value("dzgrant_messages_lost_total") == 1)
-        slow.set()
-        await until(lambda: world.counted("lost") == 1)
+    beats = c.Match(operations=("ChangeMessageVisibilityBatch",))
+    cloud.control.do(c.Fail(times=1000, status=403, code="AccessDenied", match=beats))
+    with capture_logs() as logs:
+        async with world.consuming(handler, concurrency=1, visibility_seconds=1):
+            await until(lambda: handler.started == ["slow"])
+            # Its heartbeats are refused, so someone else receives it: the test.
+            assert len(await world.receive(world.queue, wait=5)) == 1
+            cloud.control.do(c.Heal())
+            await until(lambda: world.metrics.registry.get_sample_value("dzgrant_messages_lost_total") == 1)
+            slow.set()
+            await until(lambda: world.counted("lost") == 1)
+    assert {"heartbeat_failed", "message_lost"} <= {line["event"] for line in logs}
     assert handler.ended == ["slow"]
+    assert await world.left() == 1
 
 
 async def test_sigterm_lets_work_in_progress_finish_and_takes_nothing_new(world: World) -> None:
@@ -346,7 +350,6 @@ async def test_a_drain_that_runs_out_of_time_cancels_the_work_and_gives_the_mess
     assert handler.cancelled == ["stuck"]
     [again] = await world.receive(world.queue)
     assert again["Body"] == body("stuck")
-    assert again["Attributes"]["ApproximateReceiveCount"] == "2"
 
 
 async def test_messages_that_the_open_poll_still_brings_are_given_back(world: World) -> None:
@@ -378,24 +381,37 @@ async def test_a_cancelled_consumer_gives_its_messages_back(world: World) -> Non
     assert asyncio.all_tasks() == before
 
 
-async def test_a_queue_that_does_not_answer_is_asked_again_until_it_does(world: World, cloud: ThreadedMotoServer) -> None:
+@pytest.mark.parametrize(("status", "code", "times"), [(500, "InternalFailure", 4), (403, "AccessDenied", 1)])
+async def test_a_queue_that_answers_with_an_error_is_asked_again(
+    world: World, cloud: LocalCloud, status: int, code: str, times: int
+) -> None:
     handler = Handler()
+    cloud.control.do(c.Fail(times=times, status=status, code=code, match=c.Match(operations=("ReceiveMessage",))))
     await world.send(body("sub1"))
-    _, port = cloud.get_host_and_port()
     with capture_logs() as logs:
-        async with world.consuming(handler) as consumer:
+        async with world.consuming(handler):
             await until(lambda: world.counted("handled") == 1)
-            cloud.stop()
+    [failed] = [line for line in logs if line["event"] == "receive_failed"]
+    assert code in failed["error"]
+    assert "DZGRANT_QUEUE_URL" in failed["error"] or status == 500
+
+
+async def test_a_cloud_that_goes_away_is_asked_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = Handler()
+    with capture_logs() as logs:
+        async with AsyncExitStack() as exits:
+            with running() as cloud:
+                world = await exits.enter_async_context(living_in(cloud, monkeypatch))
+                consumer = await exits.enter_async_context(world.consuming(handler))
+                await world.send(body("sub1"))
+                await until(lambda: world.counted("handled") == 1)
             await until(lambda: any(line["event"] == "receive_failed" for line in logs))
             assert consumer.quiet_seconds < DEADLINE
-            again = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-            again.start()
-            try:
+            with running(port=int(cloud.endpoint.rpartition(":")[2])):
+                await world.client.create_queue(QueueName=world.queue.rpartition("/")[2])
                 await world.send(body("sub2"))
                 await until(lambda: world.counted("handled") == 2)
-            finally:
-                again.stop()
-                cloud.start()
+                consumer.stop()
     assert handler.ended == ["sub1", "sub2"]
 
 

@@ -160,7 +160,7 @@ async def open_queue(client: SQSClient, url: str, *, poll_seconds: int = LONGEST
     Raises `Misconfigured` when either is not there or must not be used, `Transient` when AWS does not answer.
     """
     policy = (await _attributes(client, url)).get("RedrivePolicy")
-    if policy is None:
+    if not policy:
         return Queue(client, url, None, poll_seconds)
     arn = str(json.loads(policy)["deadLetterTargetArn"])
     account, name = arn.split(":")[4:6]
@@ -209,6 +209,7 @@ def _check(answer: _Answer, what: str, *, do: str) -> None:
         return
     if not isinstance(answer, str):
         raise classify(answer, what, do=do) from answer
-    if answer in _GONE:
+    # Some codes carry the prefix of the old query protocol, `AWS.SimpleQueueService.`.
+    if answer.rpartition(".")[2] in _GONE:
         raise Lost
     raise Transient(f"{what}: {answer}")
