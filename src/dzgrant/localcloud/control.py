@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,10 +33,8 @@ class Control:
 
     def __init__(self, aws: Aws, state: State, transitions: Transitions, faults: Faults, journal: Journal) -> None:
         self._aws = aws
-        self._state = state
         self._journal = journal
-        self._handlers = {**_of_datazone(state, transitions), **_of_faults(faults)}
-        self._handlers[c.Publish] = lambda command: publish(aws, state, command)
+        self._handlers = {**_of_datazone(aws, state, transitions), **_of_faults(faults)}
         self._commands = {command.path(): command for command in self._handlers}
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
@@ -82,7 +81,7 @@ class Control:
 Handler = Callable[[Any], c.Message]
 
 
-def _of_datazone(state: State, transitions: Transitions) -> dict[type[c.Command[Any]], Handler]:
+def _of_datazone(aws: Aws, state: State, transitions: Transitions) -> dict[type[c.Command[Any]], Handler]:
     def locked(handler: Handler) -> Handler:
         def under_lock(command: c.Command[Any]) -> c.Message:
             with state.lock:
@@ -97,6 +96,7 @@ def _of_datazone(state: State, transitions: Transitions) -> dict[type[c.Command[
         c.AddEnvironment: transitions.add_environment,
         c.SetEnvironmentStatus: transitions.set_environment_status,
         c.DeleteEnvironment: transitions.delete_environment,
+        c.Publish: partial(publish, aws, state),
         c.PublishProduct: transitions.publish_product,
         c.Unpublish: transitions.unpublish,
         c.Subscribe: transitions.subscribe,

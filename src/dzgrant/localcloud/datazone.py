@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from dzgrant.localcloud.state import (
     AssetGrant,
     Blueprint,
     Domain,
+    E,
     Environment,
     Grant,
     Listing,
@@ -95,7 +96,7 @@ def _get_blueprint(state: State, given: Arguments) -> dict[str, Any]:
 
 def _list_blueprints(state: State, given: Arguments) -> dict[str, Any]:
     found = [it for it in state.all(Blueprint, given["domainIdentifier"]) if _fits(given, {"name": it.name})]
-    return _page(given, map(shapes.blueprint, found))
+    return _page(given, found, shapes.blueprint)
 
 
 def _get_environment(state: State, given: Arguments) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _list_environments(state: State, given: Arguments) -> dict[str, Any]:
             },
         )
     ]
-    return _page(given, map(shapes.environment_summary, found))
+    return _page(given, found, shapes.environment_summary)
 
 
 def _get_listing(state: State, given: Arguments) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def _list_subscriptions(state: State, given: Arguments) -> dict[str, Any]:
             },
         )
     ]
-    return _page(given, map(shapes.subscription, found))
+    return _page(given, found, shapes.subscription)
 
 
 def _get_target(state: State, given: Arguments) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def _list_targets(state: State, given: Arguments) -> dict[str, Any]:
     found = [
         it for it in state.all(Target, given["domainIdentifier"]) if _fits(given, {"environmentIdentifier": it.environment.id})
     ]
-    return _page(given, map(shapes.target, found))
+    return _page(given, found, shapes.target)
 
 
 def _get_grant(state: State, given: Arguments) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def _list_grants(state: State, given: Arguments) -> dict[str, Any]:
             },
         )
     ]
-    return _page(given, map(shapes.grant, found))
+    return _page(given, found, shapes.grant)
 
 
 def _owner(it: Subscription) -> dict[str, str | None]:
@@ -196,16 +197,15 @@ def _fits(given: Arguments, facts: dict[str, str | None]) -> bool:
     return all(given[name] == fact for name, fact in facts.items() if name in given)
 
 
-def _page(given: Arguments, shaped: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    items = list(shaped)
+def _page(given: Arguments, found: list[E], shape: Callable[[E], dict[str, Any]]) -> dict[str, Any]:
     if given.get("sortOrder") == "DESCENDING":
-        items.reverse()
+        found.reverse()
     token = given.get("nextToken", "0")
     if not token.isdigit():
         raise Invalid("nextToken is not one that was given")
     start = int(token)
     end = start + given.get("maxResults", _PAGE)
-    return {"items": items[start:end], **({"nextToken": str(end)} if end < len(items) else {})}
+    return {"items": [shape(it) for it in found[start:end]], **({"nextToken": str(end)} if end < len(found) else {})}
 
 
 _READS: dict[str, Callable[[State, Arguments], dict[str, Any]]] = {

@@ -55,12 +55,13 @@ class Backend(DynamoDBBackend):
             raise TransactionCanceledException(reasons)
 
     def query(self, table_name: str, hash_key_dict: dict[str, Any] | None, *rest: Any, **more: Any) -> Any:
-        """As moto's, but of the table itself it sees the one partition only."""
+        """As moto's, but it sees the one partition only, of the table or of its index."""
         whole = self.get_table(table_name)
-        if more.get("index_name") or hash_key_dict is None or whole.range_key_attr is None:
+        conditions = more.get("hash_key_conditions")
+        if whole.range_key_attr is None or not conditions:
             return super().query(table_name, hash_key_dict, *rest, **more)
-        partition, key = copy(whole), DynamoType(hash_key_dict)
-        partition.items = defaultdict(dict, {key: whole.items.get(key, {})})
+        partition = copy(whole)
+        partition.items = _indexed(whole, conditions) if more.get("index_name") else _own(whole, conditions[0][1])
         # No other call sees this, since they run one after the other.
         self.tables[whole.name] = partition
         try:
@@ -98,6 +99,25 @@ class Backend(DynamoDBBackend):
                 table.items[hash_key][range_key] = item
             elif table.get_item(hash_key, range_key) is not None:
                 table.delete_item(hash_key, range_key)
+
+
+_Rows = defaultdict[Any, dict[Any, Any]]
+
+
+def _own(table: Any, hash_key: dict[str, Any]) -> _Rows:
+    key = DynamoType(hash_key)
+    return defaultdict(dict, {key: table.items.get(key, {})})
+
+
+def _indexed(table: Any, conditions: list[tuple[str, dict[str, Any]]]) -> _Rows:
+    """The items that have these values, as an index's partition has."""
+    wanted = [(name, DynamoType(value)) for name, value in conditions]
+    found: _Rows = defaultdict(dict)
+    for key, rows in table.items.items():
+        for range_key, item in rows.items():
+            if all(name in item.attrs and item.attrs[name] == value for name, value in wanted):
+                found[key][range_key] = item
+    return found
 
 
 class Tokens:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,12 +31,13 @@ class LocalCloud:
 def running(*, port: int = 0) -> Iterator[LocalCloud]:
     """A local cloud on 127.0.0.1, ready; 0 picks a free port. Leaving it stops the process.
 
-    It ends with its parent too: the child watches its standard input, a pipe that closes when the parent dies.
+    It ends with its parent too: the child watches its standard input, a pipe that closes when the parent dies. Ctrl-C does
+    not reach it, so that a worker can drain first.
     Raises `Misconfigured` when it does not start; the child has then written why to standard error.
     """
     command = [sys.executable, "-m", "dzgrant.localcloud", "--port", str(port), "--with-parent"]
     with subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_inherited()
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as child:
         try:
             endpoint = _endpoint(child)
@@ -63,8 +63,3 @@ def _endpoint(child: subprocess.Popen[str]) -> str:
         child.kill()
         raise Misconfigured("the local cloud did not start", do="see its line above; it needs the extra dzgrant[local]")
     return line
-
-
-def _inherited() -> dict[str, str]:
-    """This process's environment without AWS settings, which would point the local cloud's own calls elsewhere."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}

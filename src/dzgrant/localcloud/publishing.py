@@ -21,16 +21,17 @@ _URLS = {
 
 
 def publish(aws: Aws, state: State, command: Publish) -> Published:
-    """Afterwards the table is in Glue and its listing in DataZone; a connection that is there already is kept."""
+    """Afterwards the table is in Glue and its listing in DataZone; a connection that is there already is kept.
+
+    The caller holds the state's lock.
+    """
+    project = state.get(Project, command.domain, command.project)
     connection = command.connection or f"{command.engine}-{command.host}-{command.port}-{command.database}"
     secret = _connection(aws, command, connection)
     table = _table(aws, command, connection)
     arn = f"arn:aws:glue:{REGION}:{PRODUCER}:table/{_GLUE_DATABASE}/{table}"
-    with state.lock:
-        project = state.get(Project, command.domain, command.project)
-        asset = Asset(id=new_id(), forms=_forms(command, table, arn))
-        listing = Listing(id=new_id(), domain=command.domain, project=project.id, name=table, asset=asset)
-        state.add(listing)
+    asset = Asset(id=new_id(), forms=_forms(command, table, arn))
+    listing = state.add(Listing(id=new_id(), domain=command.domain, project=project.id, name=table, asset=asset))
     return Published(listing=listing.id, asset=asset.id, table_arn=arn, connection=connection, secret_arn=secret)
 
 

@@ -63,7 +63,7 @@ def admit(call: Call) -> Call | Answer:
     """The call as moto may carry it out, upon the owner's account, or AWS's refusal of it."""
     asked = call.json()
     identifier = str(asked.get("SecretId") or asked.get("Name") or "")
-    owner = identifier.split(":")[4] if identifier.startswith("arn:") else call.account
+    owner = _owner(identifier) or call.account
     secret = secretsmanager_backends[owner][call.region].secrets.get(identifier)
     if owner != call.account and (refusal := _across(call, secret, identifier)):
         return refusal
@@ -77,6 +77,12 @@ def admit(call: Call) -> Call | Answer:
     if call.operation == "PutResourcePolicy" and asked.get("BlockPublicPolicy") and policy.public(asked["ResourcePolicy"]):
         return error("PublicPolicyException", "You can't attach a policy that allows broad access to the secret.")
     return call.of(owner)
+
+
+def _owner(identifier: str) -> str | None:
+    """The account in an ARN; None for a name."""
+    parts = identifier.split(":", 6)
+    return parts[4] if len(parts) == 7 else None
 
 
 def _across(call: Call, secret: Any, identifier: str) -> Answer | None:

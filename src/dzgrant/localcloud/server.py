@@ -23,6 +23,25 @@ class _Handler(WSGIRequestHandler):
     # An answer's head and body leave in one segment.
     wbufsize = -1
 
+    def run_wsgi(self) -> None:
+        """Answers, and keeps the connection, as AWS does: werkzeug's own closes it, and every call would pay for a new one."""
+
+        def start(status: str, headers: list[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
+            code, phrase = status.split(" ", 1)
+            self.send_response(int(code), phrase)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.end_headers()
+            return self.wfile.write
+
+        try:
+            # The application reads each body to its end and tells each answer's length.
+            self.wfile.writelines(self.server.app(self.make_environ(), start))
+            self.wfile.flush()
+        except OSError:
+            # The client went away, or was hung up on.
+            self.close_connection = True
+
     def log_request(self, *_: object) -> None:
         """Nothing: the journal lists the calls."""
 
@@ -34,10 +53,11 @@ class _Server(ThreadedWSGIServer):
     request_queue_size = 512
 
 
-def serve(*, port: int = 0, ready: Callable[[str], None] = print, stop: Event | None = None) -> None:
+def serve(*, port: int, ready: Callable[[str], None], stop: Event | None = None) -> None:
     """Serves until SIGTERM, SIGINT or `stop`; `ready` is told the endpoint when it answers. Port 0: a free one.
 
-    Call it in the main thread. Raises `Misconfigured` when the port can't be had.
+    Call it in the main thread of a process that does nothing else: it forgets this process's AWS settings, which moto
+    would heed. Raises `Misconfigured` when the port can't be had.
     """
     _prepare()
     # moto reads its environment when it is imported.
@@ -59,7 +79,7 @@ def serve(*, port: int = 0, ready: Callable[[str], None] = print, stop: Event | 
 
 
 def _prepare() -> None:
-    """Quiet logs; no surprise from the caller's AWS settings; and no CORS headers, which cost time on each answer."""
+    """Quiet logs, no foreign AWS settings, and no CORS headers, which cost time on each answer."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_"))]:
         del os.environ[name]

@@ -39,7 +39,13 @@ def project(it: Project) -> dict[str, Any]:
 
 def blueprint(it: Blueprint) -> dict[str, Any]:
     category = {"blueprintCategory": "TOOLING"} if it.tooling else {}
-    return {"id": it.id, "name": it.name, "provider": it.provider, "provisioningProperties": {"cloudFormation": {"templateUrl": "https://example.com/blueprint.yaml"}}, **category}
+    return {
+        "id": it.id,
+        "name": it.name,
+        "provider": it.provider,
+        "provisioningProperties": {"cloudFormation": {"templateUrl": "https://example.com/blueprint.yaml"}},
+        **category,
+    }
 
 
 def environment_summary(it: Environment) -> dict[str, Any]:
