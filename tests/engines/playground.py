@@ -21,7 +21,7 @@ from dzgrant.localcloud.databases import Server
 from dzgrant.model import Credentials, Source, Table, TablePath
 from dzgrant.passwords import new_password
 
-SAID_NO = (asyncpg.PostgresError, asyncpg.InterfaceError, pymysql.MySQLError, OSError)
+SAID_NO = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, pymysql.MySQLError, OSError)
 """How a driver says that the server refused, or ended the session."""
 
 OWNER = Owner(domain="dzd_1", project="prj-1", environment="env-1")

@@ -86,7 +86,7 @@ async def transaction_of(play: Playground, login: Credentials, *words: str) -> A
     "words",
     [
         ["CREATE TEMPORARY TABLE mine (id int)", "LOCK TABLE mine IN ACCESS EXCLUSIVE MODE"],
-        ["ALTER ROLE CURRENT_USER SET work_mem = '1MB'"],
+        ["ALTER ROLE CURRENT_USER PASSWORD NULL"],
         ["SELECT pg_advisory_lock(hashtextextended('dzgrant login ' || CURRENT_USER, 0))"],
     ],
     ids=["its temporary table", "its own role", "dzgrant's own lock"],
@@ -110,7 +110,27 @@ async def test_a_large_object_in_another_database_disables_and_is_named(play: Pl
     assert dropped.outcome is LoginOutcome.DISABLED
     assert dropped.detail == f"owns large object {large_object} in database postgres"
     assert not await play.can_log_in(login)
+    # On the way the admin became a member of it; from 16 on, the one who made it administers it for ever.
+    members = "SELECT FROM pg_auth_members WHERE NOT admin_option AND pg_get_userbyid(roleid) ="
+    assert not await play.run(f"{members} '{login.username}'")
     await play.server.execute(f"SELECT lo_unlink({large_object})", database="postgres")
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
+async def test_a_database_that_the_admin_cannot_enter_disables_and_is_named(play: Playground, database: Database) -> None:
+    login = await given(database, await play.create_table("orders"))
+    closed = f"closed_{login.username}"
+    async with play.server.session() as run:
+        await run(f"CREATE DATABASE {closed}")
+        await run(f"REVOKE CONNECT ON DATABASE {closed} FROM PUBLIC")
+        await run(f"GRANT CONNECT ON DATABASE {closed} TO {login.username}")
+        await play.server.execute("SELECT lo_create(0)", database=closed, login=login)
+        await run(f"REVOKE CONNECT ON DATABASE {closed} FROM {login.username}")
+        dropped = await database.drop(login.username, Holder())
+        assert dropped.outcome is LoginOutcome.DISABLED
+        assert f"something in database {closed}" in (dropped.detail or "")
+        await run(f"DROP DATABASE {closed}")
     assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
 
 

@@ -67,6 +67,7 @@ async def connect(
             timeout=limits.connect_timeout,
             # The server ends a statement first; this is for a server that answers nothing at all.
             command_timeout=limits.statement_timeout + limits.connect_timeout,
+            # A plan lasts as long as its connection.
             max_cached_statement_lifetime=0,
             server_settings={
                 "application_name": "dzgrant",
@@ -96,9 +97,7 @@ class Transaction:
         return rows
 
     async def run(self, *changes: str) -> None:
-        """Sends the statements as one script, if the permit outlasts a statement; the fence, checked in this transaction
-        and held by its lock, covers the rest.
-        """
+        """Sends the statements as one script, if the permit outlasts one of them; the fence, under its lock, covers all."""
         self._permit.check(self._seconds)
         await self._driver.execute(";\n".join(changes))
 

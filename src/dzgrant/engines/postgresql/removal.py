@@ -1,7 +1,7 @@
 """Taking access away, so that a consumer can't stand in the way.
 
-What goes is what the catalogue says the login was given, whatever it is called now. The login's own sessions end
-before anything waits for them: it can hold a lock on its own role, on an advisory key, on a temporary table.
+What goes is what the catalogue says the login was given, whatever it is called now. A login can lock its own role, an
+advisory key, a temporary table: whoever waits for such a lock in vain ends the login's sessions, and goes on.
 """
 
 from __future__ import annotations
@@ -117,12 +117,21 @@ async def _clear(connections: Connections, login: str, permit: Permit, *, drop: 
             return None
         changes = [statements.mark(login, admitted(login, held.marker, permit)), *_revocations(login, held.privileges)]
         if not held.obstacles:
-            changes += [] if held.joined else [statements.join(login, transaction.server_version)]
-            # It may hold CONNECT on the database.
-            changes += [statements.lock(statements.PARENTS_KEY), statements.drop_owned(login)]
-            changes += [statements.drop_login(login)] if drop and not held.elsewhere else []
+            changes += _last_words(login, held, transaction.server_version, drop=drop and not held.elsewhere)
         await transaction.commit(*changes)
         return held
+
+
+def _last_words(login: str, held: Holdings, server_version: int, *, drop: bool) -> Iterator[str]:
+    if not held.joined:
+        yield statements.join(login, server_version)
+    # It may hold CONNECT on the database.
+    yield statements.lock(statements.PARENTS_KEY)
+    yield statements.drop_owned(login)
+    if drop:
+        yield statements.drop_login(login)
+    elif not held.joined:
+        yield statements.part(login)
 
 
 def _going(held: Holdings, keep: Collection[Table]) -> list[Privilege]:

@@ -117,10 +117,15 @@ ACT_AS_ONESELF = "RESET ROLE"
 
 
 def join(login: str, server_version: int) -> str:
-    """Makes the admin a member with the login's own rights, which DROP OWNED asks for; goes with the role."""
+    """Makes the admin a member with the login's own rights, which DROP OWNED asks for."""
     words = "GRANT {login} TO CURRENT_USER"
     # From 16 on the maker of a role administers it but neither inherits nor can become it.
     return _sql(f"{words} WITH INHERIT TRUE, SET TRUE" if server_version >= 16 else words, login=login)
+
+
+def part(login: str) -> str:
+    """Takes back what `join` gave."""
+    return _sql("REVOKE {login} FROM CURRENT_USER", login=login)
 
 
 def drop_owned(login: str) -> str:
