@@ -76,6 +76,6 @@ class Application:
 
 
 def _hang_up(environ: WSGIEnvironment) -> None:
-    """Closes the caller's connection; werkzeug takes the error that follows for a client that went away."""
+    """Closes the caller's connection; the server takes the error that follows for a client that went away."""
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
