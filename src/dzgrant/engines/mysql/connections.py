@@ -1,17 +1,13 @@
-"""Connections to one source: verified TLS, bounded on the server and here, and the lock of one principal."""
+"""The admin's connections to one source: each bounded on the server and here, some with the lock of one principal."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
-from functools import cache
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
-import aiomysql
-from pymysql.constants import CLIENT
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -20,9 +16,10 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from dzgrant.engines.contract import Limits, Permit
 from dzgrant.engines.mysql import statements
-from dzgrant.engines.mysql.failures import DRIVER_FAILURES, Again, code, while_connecting, while_working
+from dzgrant.engines.mysql.driver import Connection, connect
+from dzgrant.engines.mysql.failures import DRIVER_FAILURES, Again, code, while_working
 from dzgrant.engines.mysql.statements import Statement
-from dzgrant.errors import AdminRejected, ConsumerRejected, Misconfigured, Transient, Unsupported
+from dzgrant.errors import AdminRejected, Transient, Unsupported
 from dzgrant.model import Credentials, Source
 
 # NAT gateways and load balancers forget an idle connection after 350 s.
@@ -40,136 +37,61 @@ again = retry(
 """Decorates what is safe to do again."""
 
 
-class _Cursor(aiomysql.Cursor):  # type: ignore[misc]  # aiomysql has no types
-    async def _show_warnings(self, conn: object) -> None:
-        """What a server notes (IF EXISTS, say) is asked for by another statement, and would become a Python warning."""
-
-
-class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no types
-    """aiomysql's, which by itself goes on in plain text where the server offers no TLS."""
-
-    async def open(self) -> Self:
-        try:
-            await self._connect()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    async def _request_authentication(self) -> None:
-        # The last moment: what comes next holds the password, readable by a server that asks for `mysql_clear_password`.
-        if not self.server_capabilities & CLIENT.SSL:
-            raise Misconfigured("the server does not offer TLS", do="turn TLS on at the server")
-        await super()._request_authentication()
-
-    @property
-    def lost(self) -> bool:
-        """Closed by either side, as far as is known here."""
-        return bool(self.closed or self._reader.eof_received)
-
-    async def run(self, sql: str, values: dict[str, str | float] | None = None) -> list[tuple[Any, ...]]:
-        """One statement and all its rows. Raises the driver's own errors."""
-        async with self.cursor() as cursor:
-            await cursor.execute(sql, values)
-            return list(await cursor.fetchall())
-
-
-@cache
-def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
-    # One for all connections: reading a bundle costs 10 ms and more.
-    return ssl.create_default_context(cafile=ca_bundle)
-
-
-async def _trusted(ca_bundle: Path | None) -> ssl.SSLContext:
-    try:
-        return await asyncio.to_thread(_tls, ca_bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(
-            f"the authorities in {ca_bundle} can't be read: {error}", do="set DZGRANT_DATABASE_CA_BUNDLE to a PEM file"
-        ) from error
-
-
-async def connect(
-    source: Source,
-    credentials: Credentials,
-    limits: Limits,
-    rejected: type[AdminRejected | ConsumerRejected],
-    *,
-    database: str | None = None,
-) -> Connection:
-    """A new connection, over TLS that vouches for the host. Raises as `while_connecting` says."""
-    what = f"{credentials.username} can't log in to {source}"
-    context = await _trusted(limits.ca_bundle)
-    try:
-        async with asyncio.timeout(limits.connect_timeout):
-            return await Connection(
-                host=source.host,
-                port=source.port,
-                user=credentials.username,
-                password=credentials.password.get_secret_value(),
-                db=database,
-                ssl=context,
-                charset="utf8mb4",
-                autocommit=True,
-                cursorclass=_Cursor,
-                program_name="dzgrant",
-            ).open()
-    except Misconfigured as error:
-        raise Misconfigured(f"{what}: {error.what}", do=error.do) from None
-    except DRIVER_FAILURES as error:
-        raise while_connecting(error, what, rejected) from error
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One admin connection, while it is lent: it reads."""
 
-    def __init__(self, driver: Connection, admin: str, limits: Limits, what: str, *, mariadb: bool) -> None:
-        self.mariadb = mariadb
-        self.limits = limits
-        self._driver = driver
-        self._admin = admin
-        self._what = what
-        # The server ends a statement first; this is for a server that answers nothing at all.
-        self._seconds = limits.statement_timeout + limits.connect_timeout
+    driver: Connection
+    admin: str
+    limits: Limits
+    mariadb: bool
+    what: str
+    """What is being done, for the errors."""
+
+    @property
+    def seconds(self) -> float:
+        """The server ends a statement first; this is for a server that answers nothing at all."""
+        return self.limits.statement_timeout + self.limits.connect_timeout
 
     async def fetch(self, query: Statement, **values: str | float) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         try:
-            async with asyncio.timeout(self._seconds):
-                return await self._driver.run(query.sql, values)
+            async with asyncio.timeout(self.seconds):
+                return await self.driver.run(query.sql, values)
         except DRIVER_FAILURES as error:
-            raise while_working(error, self._what, query.cure(self._admin)) from error
+            raise while_working(error, self.what, query.cure(self.admin)) from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedSession(Session):
     """Holds the lock of one principal: it may change what the login can do, while the permit lasts."""
 
-    def __init__(
-        self, driver: Connection, admin: str, limits: Limits, what: str, *, mariadb: bool, login: str, permit: Permit
-    ) -> None:
-        super().__init__(driver, admin, limits, what, mariadb=mariadb)
-        self._lock = f"dzgrant:{login}"
-        self._permit = permit
+    login: str
+    permit: Permit
+
+    @property
+    def lock(self) -> str:
+        return f"dzgrant:{self.login}"
 
     async def acquire(self) -> None:
         """Raises `Transient` when another worker holds the lock."""
-        ((held,),) = await self.fetch(_LOCK, name=self._lock, seconds=self.limits.lock_timeout)
+        ((held,),) = await self.fetch(_LOCK, name=self.lock, seconds=self.limits.lock_timeout)
         if held != 1:
-            raise Transient(f"{self._what}: another worker is at it in the database")
+            raise Transient(f"{self.what}: another worker is at it in the database")
 
     async def release(self) -> None:
-        await self.fetch(_UNLOCK, name=self._lock)
+        await self.fetch(_UNLOCK, name=self.lock)
 
     async def run(self, statement: Statement, *, expected: Collection[int] = ()) -> int | None:
         """Sends a statement, if the permit outlasts it. None, or which of the expected error numbers was the answer."""
-        self._permit.check(self.limits.statement_timeout)
+        self.permit.check(self.limits.statement_timeout)
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._driver.run(statement.sql)
+            async with asyncio.timeout(self.seconds):
+                await self.driver.run(statement.sql)
         except DRIVER_FAILURES as error:
             if (number := code(error)) is not None and number in expected:
                 return number
-            raise while_working(error, self._what, statement.cure(self._admin)) from error
+            raise while_working(error, self.what, statement.cure(self.admin)) from error
         return None
 
 
@@ -183,15 +105,23 @@ class Connections:
 
     @asynccontextmanager
     async def session(self, what: str) -> AsyncIterator[Session]:
-        """A connection to read with; `what` is being done, for the errors."""
+        """A connection to read with."""
         async with self._lent(what) as driver:
-            yield Session(driver, self._admin, self._limits, what, mariadb=self._mariadb)
+            yield Session(driver=driver, admin=self._admin, limits=self._limits, mariadb=self._mariadb, what=what)
 
     @asynccontextmanager
     async def locked(self, login: str, permit: Permit, what: str) -> AsyncIterator[LockedSession]:
         """A connection that holds the lock of this login's principal."""
         async with self._lent(what) as driver:
-            session = LockedSession(driver, self._admin, self._limits, what, mariadb=self._mariadb, login=login, permit=permit)
+            session = LockedSession(
+                driver=driver,
+                admin=self._admin,
+                limits=self._limits,
+                mariadb=self._mariadb,
+                what=what,
+                login=login,
+                permit=permit,
+            )
             try:
                 await session.acquire()
                 yield session

@@ -11,21 +11,21 @@ from pymysql.constants import ER
 from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach
 from dzgrant.engines.mysql import catalogue, statements, verifiers
 from dzgrant.engines.mysql.catalogue import Account
-from dzgrant.engines.mysql.connections import Connections, LockedSession, again, connect
+from dzgrant.engines.mysql.connections import Connections, LockedSession, again
+from dzgrant.engines.mysql.driver import connect
 from dzgrant.engines.mysql.failures import (
     DEFINER_OF_OBJECTS,
     DRIVER_FAILURES,
     NO_GRANT,
     NO_LOGIN,
     NO_TABLE,
-    Again,
     while_reading,
 )
 from dzgrant.engines.mysql.statements import Statement
 from dzgrant.errors import ConsumerRejected, Misconfigured, Refused, Transient
 from dzgrant.model import Credentials, LoginOutcome, Source, Table, TablePath
 
-# How long a killed session may take to notice, between two looks.
+# Between two looks at the sessions that were killed.
 _LOOK_SECONDS = 0.02
 
 
@@ -47,7 +47,7 @@ class MysqlDatabase:
         if not found:
             raise Refused(
                 f"the database {database} has no table or view {path!s}, in whatever case, that the admin login may see",
-                do="publish the asset again with the table's present name",
+                do="publish the asset again with the table's present name, or let the admin login see it",
             )
         names = ", ".join(table.name for table in found)
         raise Refused(
@@ -62,25 +62,12 @@ class MysqlDatabase:
             mariadb = session.mariadb
             verifier = await asyncio.to_thread(verifiers.native if mariadb else verifiers.caching_sha2, password)
             if found is None:
-                create = statements.create_login(login, verifier, owner, mariadb=mariadb)
-                if await self._set(session, create, expected={ER.CANNOT_USER}):
-                    raise Again(f"somebody else made the login {login} at this moment")
+                await _set(session, statements.create_login(login, verifier, owner, mariadb=mariadb))
                 return
             _refuse_unless_own(found, login)
             if found.other_hosts:
                 raise _not_ours(login, found.other_hosts)
-            await self._set(session, statements.set_password(login, verifier, mariadb=mariadb))
-
-    async def _set(self, session: LockedSession, statement: Statement, *, expected: Collection[int] = ()) -> int | None:
-        answer = await session.run(statement, expected={*expected, ER.OPTION_PREVENTS_STATEMENT})
-        if answer != ER.OPTION_PREVENTS_STATEMENT:
-            return answer
-        if await catalogue.read_only(session):
-            raise Transient("the server is read-only now: a replica, or a failover")
-        # With a plugin such as simple_password_check, MariaDB wants to see the password, and writes it to its general log.
-        raise Misconfigured(
-            "the server takes no password's hash", do="let an administrator run: SET GLOBAL strict_password_validation = OFF"
-        )
+            await _set(session, statements.set_password(login, verifier, mariadb=mariadb))
 
     @again
     async def grant(self, login: str, table: Table, permit: Permit) -> Reach:
@@ -99,6 +86,7 @@ class MysqlDatabase:
         try:
             async with asyncio.timeout(self._limits.statement_timeout):
                 await driver.run(statements.read_nothing(table, self._limits.statement_timeout))
+                await driver.ensure_closed()
         except DRIVER_FAILURES as error:
             raise while_reading(error, f"{consumer.username} can't read {table}") from error
         finally:
@@ -109,6 +97,7 @@ class MysqlDatabase:
         async with self._connections.locked(login, permit, f"revoking tables from {login}") as session:
             found = await catalogue.account(session, login)
             if found is None:
+                await _end_sessions(session, login)
                 return
             _refuse_unless_own(found, login)
             await _take_away(session, login, found, frozenset(keep))
@@ -119,6 +108,7 @@ class MysqlDatabase:
         async with self._connections.locked(login, permit, f"dropping the login {login}") as session:
             found = await catalogue.account(session, login)
             if found is None:
+                await _end_sessions(session, login)
                 return Dropped(outcome=LoginOutcome.ABSENT)
             _refuse_unless_own(found, login)
             await session.run(statements.disable(login))
@@ -149,6 +139,17 @@ class MysqlDatabase:
         await self._connections.close()
 
 
+async def _set(session: LockedSession, statement: Statement) -> None:
+    if not await session.run(statement, expected={ER.OPTION_PREVENTS_STATEMENT}):
+        return
+    if await catalogue.read_only(session):
+        raise Transient("the server is read-only now: a replica, or a failover")
+    # With a plugin such as simple_password_check, MariaDB wants to see the password, and writes it to its general log.
+    raise Misconfigured(
+        "the server takes no hash of a password", do="let an administrator run: SET GLOBAL strict_password_validation = OFF"
+    )
+
+
 def _refuse_unless_own(found: Account | None, login: str) -> None:
     if found and not found.marked:
         raise _not_ours(login, found.other_hosts)
@@ -171,19 +172,21 @@ async def _take_away(session: LockedSession, login: str, found: Account, keep: f
 
 
 async def _end_sessions(session: LockedSession, login: str) -> None:
-    """Until there is none: a killed session ends when it notices, and one that was logging in shows up late."""
+    """Ends those that were open when access was taken away; a consumer that comes back at once gets what it has now."""
     try:
         async with asyncio.timeout(session.limits.statement_timeout):
-            while found := await catalogue.sessions(session, login):
+            found = set(await catalogue.sessions(session, login))
+            while found:
                 for number in found:
                     await _end(session, number)
+                # A killed session ends when it notices.
                 await asyncio.sleep(_LOOK_SECONDS)
+                found &= set(await catalogue.sessions(session, login))
     except TimeoutError:
         raise Transient(f"{login} still has open sessions") from None
 
 
 async def _end(session: LockedSession, number: int) -> None:
-    if await session.run(statements.end_session(number), expected={ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR}) == (
-        ER.KILL_DENIED_ERROR
-    ):
+    answer = await session.run(statements.end_session(number), expected={ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR})
+    if answer == ER.KILL_DENIED_ERROR:
         await session.run(statements.rds_end_session(number), expected={ER.NO_SUCH_THREAD})

@@ -1,7 +1,7 @@
 """What a failure means, by the number that the server or the driver gives it: never by its text.
 
 Numbers: "MySQL 9 Error Message Reference", "MariaDB Error Code Reference". 1396 says only that an account statement
-failed, so each caller knows what it sent; 1290 says that some option of the server forbids the statement.
+failed: since each is sent after a look, somebody came in between. 1290 says that some option of the server forbids it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ NO_RIGHT = frozenset(
         ER.SP_DOES_NOT_EXIST,
     }
 )
-_AGAIN = frozenset({ER.LOCK_DEADLOCK, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CONNECTION_KILLED, IDLE_TOO_LONG})
+_AGAIN = frozenset(
+    {ER.LOCK_DEADLOCK, ER.CANNOT_USER, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CONNECTION_KILLED, IDLE_TOO_LONG}
+)
 _TRANSIENT = frozenset(
     {
         ER.LOCK_WAIT_TIMEOUT,
@@ -68,7 +70,7 @@ _NOT_LET_IN = frozenset({ER.HOST_NOT_PRIVILEGED, ER.HOST_IS_BLOCKED, ER.NOT_SUPP
 
 
 class Again(Transient):
-    """Goes well when it is done again at once: a deadlock, or a connection that was lost."""
+    """Goes well when it is done again at once: a deadlock, a lost connection, a login that somebody changed just now."""
 
 
 def code(error: BaseException) -> int | None:

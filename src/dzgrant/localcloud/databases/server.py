@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import ssl
 from abc import ABC, abstractmethod
@@ -134,10 +135,16 @@ class MysqlServer(Server):
         try:
             yield run
         finally:
-            # The server may have ended the session already; then only our side is left to close.
+            # The server may have ended the session already; then only our side is left to close. A loop that ends before
+            # the socket does leaves it open.
+            writer = connection._writer  # noqa: SLF001  # aiomysql closes it and waits for nothing
             with suppress(OSError):
                 await connection.ensure_closed()
             connection.close()
+            if writer is not None:
+                with suppress(OSError):
+                    async with asyncio.timeout(1):
+                        await writer.wait_closed()
 
     async def create_database(self, name: str, *, owner: Credentials | None = None) -> None:
         await self.execute(f"CREATE DATABASE {_quoted(name, '`')}")
