@@ -127,6 +127,11 @@ class Secrets:
         consumer = await self._consumer(principal)
         return await consumer.read()
 
+    async def read_producer(self, principal: Principal, admin: Admin) -> Credentials | None:
+        """What the producer keeps; None when there is nothing that can be used."""
+        producer = await self._producer(principal, admin)
+        return await producer.read()
+
     async def unshare(self, principal: Principal, admin: Admin, arn: Arn | None = None) -> None:
         """Takes the policy off the producer secret. One that is gone, or about to be, is not shared.
 

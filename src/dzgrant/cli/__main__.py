@@ -1,0 +1,5 @@
+"""`python -m dzgrant.cli`."""
+
+from dzgrant.cli import main
+
+main()

@@ -1,0 +1,186 @@
+"""What `grants` and `explain` answer with --json. An interface: members may be added, none changes its meaning."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from dzgrant.ledger import HistoryRecord
+from dzgrant.model import GrantRecord, GrantState, Principal, PrincipalRecord, PrincipalState, SubscriptionStatus
+from dzgrant.saga.difference import PrincipalView
+from dzgrant.saga.explain import Explanation
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Place(_Answer):
+    """Whose login it is, and on which database. `principal` is `<environment>/<source key>`."""
+
+    principal: str
+    login: str
+    domain: str
+    project: str
+    environment: str
+    account: str
+    region: str
+    source: str
+
+    @classmethod
+    def of(cls, principal: Principal) -> Self:
+        environment = principal.environment
+        return cls(
+            principal=principal.id,
+            login=principal.login,
+            domain=environment.domain,
+            project=environment.project,
+            environment=environment.id,
+            account=environment.account,
+            region=environment.region,
+            source=str(principal.source),
+        )
+
+
+class Grant(_Answer):
+    """One table. `since`: when it came into its state; `subscriptions`: the approvals that want it."""
+
+    place: Place
+    table: str
+    state: GrantState
+    since: datetime
+    subscriptions: tuple[str, ...]
+    reason: str | None
+
+    @classmethod
+    def of(cls, record: GrantRecord) -> Self:
+        return cls(
+            place=Place.of(record.principal),
+            table=str(record.table or record.path),
+            state=record.state,
+            since=record.since,
+            subscriptions=tuple(sorted(record.subscriptions)),
+            reason=record.reason,
+        )
+
+
+class Event(_Answer):
+    """One table came into a state because of a subscription: first at, and last at."""
+
+    principal: str
+    table: str
+    subscription: str
+    state: GrantState
+    reason: str | None
+    first: datetime
+    last: datetime
+
+    @classmethod
+    def of(cls, record: HistoryRecord) -> Self:
+        return cls(
+            principal=record.principal.id,
+            table=str(record.table or record.path),
+            subscription=record.subscription,
+            state=record.state,
+            reason=record.reason,
+            first=record.first,
+            last=record.last,
+        )
+
+
+class Login(_Answer):
+    """A principal as the ledger has it; secrets are ARNs."""
+
+    place: Place
+    state: PrincipalState
+    producer_secret: str | None
+    consumer_secret: str | None
+    updated: datetime
+
+    @classmethod
+    def of(cls, record: PrincipalRecord) -> Self:
+        return cls(
+            place=Place.of(record.principal),
+            state=record.state,
+            producer_secret=record.producer_secret,
+            consumer_secret=record.consumer_secret,
+            updated=record.updated_at,
+        )
+
+
+class Shown(_Answer):
+    """A principal (then with its `login`) or a subscription (with why it is refused, if it is)."""
+
+    name: str
+    login: Login | None
+    refused: str | None
+    grants: tuple[Grant, ...]
+    history: tuple[Event, ...]
+
+
+class ExplainedTable(_Answer):
+    table: str
+    desired: bool
+    recorded: GrantState | None
+    readable: bool | None
+    differences: tuple[str, ...]
+
+
+class ExplainedPrincipal(_Answer):
+    """What is seen of it is null where it could not be looked at."""
+
+    place: Place
+    recorded: PrincipalState | None
+    login: bool | None
+    sessions: int | None
+    producer_secret: bool | None
+    consumer_secret: bool | None
+    tables: tuple[ExplainedTable, ...]
+    differences: tuple[str, ...]
+
+    @classmethod
+    def of(cls, view: PrincipalView) -> Self:
+        seen = view.seen
+        return cls(
+            place=Place.of(view.principal),
+            recorded=view.recorded,
+            login=seen.login is not None if seen else None,
+            sessions=seen.login.sessions if seen and seen.login else None,
+            producer_secret=seen.producer_secret if seen else None,
+            consumer_secret=seen.consumer_secret if seen else None,
+            tables=tuple(
+                ExplainedTable(
+                    table=str(table.path),
+                    desired=table.desired,
+                    recorded=table.recorded,
+                    readable=table.readable,
+                    differences=table.differences,
+                )
+                for table in view.tables
+            ),
+            differences=view.differences,
+        )
+
+
+class Explained(_Answer):
+    """`status` is DataZone's; null when it knows no such subscription, or dzgrant refuses to read it."""
+
+    subscription: str
+    domain: str
+    status: SubscriptionStatus | None
+    refused: str | None
+    agrees: bool
+    principals: tuple[ExplainedPrincipal, ...]
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> Self:
+        return cls(
+            subscription=explanation.subscription,
+            domain=explanation.domain,
+            status=explanation.status,
+            refused=explanation.refused,
+            agrees=explanation.agrees,
+            principals=tuple(map(ExplainedPrincipal.of, explanation.principals)),
+        )

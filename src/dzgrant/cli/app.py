@@ -1,0 +1,140 @@
+"""The commands as a person sees them: options, help, exit codes.
+
+A command imports what it needs when it runs, so that `--help` and `version` answer at once. Exit codes: 0 it is so, 1 it
+failed, 2 a setting or the usage is wrong, 3 what is differs from what should be (`explain`), 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from dzgrant.errors import DzgrantError, Misconfigured
+from dzgrant.model import GrantState
+
+app = typer.Typer(
+    name="dzgrant",
+    help="Access to tables in relational databases, because an Amazon DataZone subscription says so.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_grants = typer.Typer(help="Who can read what, since when, by which approval.", no_args_is_help=True)
+app.add_typer(_grants, name="grants")
+
+Domain = Annotated[str | None, typer.Option(help="DataZone domain id. Needed unless DZGRANT_DOMAIN_IDS names just one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+
+
+def main() -> None:
+    """The console script. What a person can cause is one line on standard error, never a traceback."""
+    try:
+        app()
+    except DzgrantError as error:
+        sys.stderr.write(f"dzgrant: {error}\n")
+        sys.exit(2 if isinstance(error, Misconfigured) else 1)
+
+
+@app.command()
+def run() -> None:
+    """The daemon: work on events until SIGTERM, then drain. Its settings are the DZGRANT_* variables."""
+    from dzgrant.cli import daemon
+
+    daemon.run()
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from dzgrant import __version__
+
+    typer.echo(__version__)
+
+
+@_grants.command("list")
+def list_grants(
+    subscription: Annotated[str | None, typer.Option(help="Subscription id.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Environment id.")] = None,
+    project: Annotated[str | None, typer.Option(help="The consumer's project id.")] = None,
+    source: Annotated[str | None, typer.Option(help="A database: engine://host:port/database, or its key.")] = None,
+    state: Annotated[GrantState | None, typer.Option(help="REVOKED lists what was; else what is.")] = None,
+    *,
+    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=1, help="List so many at most.")] = 1000,
+) -> None:
+    """The grants that fit every filter, as the ledger has them."""
+    from dzgrant.cli import grants
+
+    wish = grants.Wish(subscription=subscription, environment=environment, project=project, source=source, state=state)
+    grants.list_them(wish, limit=limit, as_json=as_json)
+
+
+@_grants.command()
+def show(
+    names: Annotated[list[str], typer.Argument(metavar="PRINCIPAL|SUBSCRIPTION...", help="As `grants list` prints them.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """All that the ledger knows of principals (environment/source) and subscriptions, with their history."""
+    from dzgrant.cli import grants
+
+    grants.show_them(names, as_json=as_json)
+
+
+@app.command()
+def explain(subscription: str, domain: Domain = None, *, as_json: AsJson = False) -> None:
+    """What should be, what was recorded, what is, and the difference. Changes nothing; exit code 3 where they differ."""
+    from dzgrant.cli import explain as explaining
+
+    if not explaining.explain(subscription, domain, as_json=as_json):
+        raise typer.Exit(3)
+
+
+@app.command()
+def reconcile(
+    subscription: Annotated[str | None, typer.Argument(help="One alone; else every one of the domain.")] = None,
+    domain: Domain = None,
+) -> None:
+    """Bring one or every subscription to what it should be, once, and say what was done."""
+    from dzgrant.cli import reconcile as reconciling
+
+    if not reconciling.reconcile(subscription, domain):
+        raise typer.Exit(1)
+
+
+@app.command()
+def local(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 picks a free one.")] = 0,
+    *,
+    databases: Annotated[bool, typer.Option(help="PostgreSQL and MariaDB too.")] = False,
+) -> None:
+    """The local cloud alone, until Ctrl-C: three AWS accounts and DataZone, and how to point things at them."""
+    _need_extra()
+    from dzgrant.cli import local as localcloud
+
+    localcloud.serve(port, databases=databases)
+
+
+@app.command()
+def demo(
+    *,
+    fast: Annotated[bool, typer.Option("--fast", help="PostgreSQL alone.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
+) -> None:
+    """The whole story on real parts: publish, subscribe, approve, read, revoke. DZGRANT_* variables reach the daemon."""
+    _need_extra()
+    from dzgrant.cli import demo as playing
+
+    if not playing.play(fast=fast, keep=keep):
+        raise typer.Exit(1)
+
+
+def _need_extra() -> None:
+    """Raises `Misconfigured` where dzgrant was installed without the local cloud."""
+    if missing := [name for name in ("moto", "trustme", "yaml") if find_spec(name) is None]:
+        raise Misconfigured(
+            f"the local cloud is not installed ({', '.join(missing)} can't be found)", do="pip install 'dzgrant[local]'"
+        )
