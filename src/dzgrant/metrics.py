@@ -29,8 +29,14 @@ class Metrics:
         self.released = Counter("dzgrant_messages_released", "Messages given back at a stop.", registry=registry)
         self.last_poll = Gauge("dzgrant_last_poll_timestamp_seconds", "When the queue last answered.", registry=registry)
         self.grants = Counter("dzgrant_grants", "Grants by outcome and engine.", ["outcome", "engine"], registry=registry)
+        self.unserved = Counter(
+            "dzgrant_unserved",
+            "Approvals that give nobody a login, by why: not_relational, no_environment.",
+            ["why"],
+            registry=registry,
+        )
         self.steps = Histogram(
             "dzgrant_step_seconds", "Duration of a saga's steps.", ["step", "engine"], buckets=_STEP_SECONDS, registry=registry
         )
-        self.lease_conflicts = Counter("dzgrant_lease_conflicts", "Leases held by another worker.", registry=registry)
+        self.retries = Counter("dzgrant_retries", "Messages that are to be tried again, by why.", ["why"], registry=registry)
         self.loop_lag = Gauge("dzgrant_loop_lag_seconds", "How late the event loop ran its last tick.", registry=registry)

@@ -20,7 +20,7 @@ raises. So a caller tells the outcome before it says that the work is done, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -34,7 +34,7 @@ from dzgrant.accounts import Accounts, AwsError, classify, code
 from dzgrant.batch import Batch
 from dzgrant.errors import Transient
 from dzgrant.metrics import Metrics
-from dzgrant.model import LoginOutcome, Principal
+from dzgrant.model import Environment, LoginOutcome, Principal, Subscription
 
 if TYPE_CHECKING:
     from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
@@ -113,6 +113,14 @@ class Reporter:
             raise classify(
                 answer, f"the outcome bus {self._bus} can't be written", do="set DZGRANT_EVENT_BUS, give events:PutEvents"
             ) from answer
+
+    def nothing_wanted(self, subscription: Subscription, environments: Collection[Environment]) -> None:
+        """Logs and counts an approval that gives nobody a login: no environment, or no table that is read through JDBC."""
+        kind = "no_environment" if not environments else "not_relational"
+        log.info(
+            "nothing_wanted", why=kind, domain=subscription.domain, subscription=subscription.id, project=subscription.project
+        )
+        self._metrics.unserved.labels(kind).inc()
 
     async def _put_all(
         self, entries: Sequence[PutEventsRequestEntryTypeDef]

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -24,6 +25,7 @@ from dzgrant.metrics import Metrics
 from dzgrant.reporting import Reporter
 from dzgrant.saga.converge import Converge
 from dzgrant.saga.journey import Means
+from dzgrant.saga.outcomes import tell
 from dzgrant.saga.runner import Runner
 from dzgrant.saga.sources import Sources
 from dzgrant.secrets import Secrets
@@ -57,8 +59,10 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         secrets = Secrets(accounts, settings)
         sources = Sources(catalog.admin_credentials, _limits(settings))
         exits.push_async_callback(sources.close)
+        reporter = Reporter(accounts, metrics, bus=settings.event_bus)
         runner = Runner(
             Means(ledger=ledger, secrets=secrets, sources=sources),
+            tell=partial(tell, reporter),
             effect_seconds=settings.effect_seconds,
             observe=lambda effect, engine, seconds: metrics.steps.labels(effect, engine).observe(seconds),
         )
@@ -66,7 +70,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             catalog=catalog,
             ledger=ledger,
             runner=runner,
-            reporter=Reporter(accounts, metrics, bus=settings.event_bus),
+            reporter=reporter,
             honour_retain=settings.honour_retain_permissions,
         )
         yield Parts(

@@ -227,7 +227,7 @@ async def test_what_cannot_succeed_yet_comes_again(world: World, error: Exceptio
     assert handler.ended == ["sub1", "sub1"]
     assert world.counted("delayed") == 1
     assert await world.left() == 0
-    conflicts = world.metrics.registry.get_sample_value("dzgrant_lease_conflicts_total")
+    conflicts = world.metrics.registry.get_sample_value("dzgrant_retries_total", {"why": "lease_held"})
     assert conflicts == (1 if isinstance(error, LeaseHeld) else 0)
 
 

@@ -30,8 +30,6 @@ from dzgrant.model import (
     PrincipalState,
     Region,
     Source,
-    Subscription,
-    SubscriptionStatus,
     Table,
     TablePath,
     Wanted,
@@ -469,26 +467,19 @@ async def test_history_tells_first_and_last_and_does_not_grow(open_ledger: Open)
 
 
 async def test_a_refusal_stands_until_the_subscription_is_served_or_ends(ledger: Ledger) -> None:
-    for one in (approved("sub1"), approved("sub2")):
-        await ledger.refuse(one, "filters")
-        await ledger.refuse(one, "filters of rows")
+    for one in ("sub1", "sub2"):
+        await refuse(ledger, one, "filters")
+        await refuse(ledger, one, "filters of rows")
     found = {refusal.subscription: (refusal.reason, refusal.project) async for refusal in ledger.refusals()}
     assert found == {"sub1": ("filters of rows", "sales"), "sub2": ("filters of rows", "sales")}
     await grant(ledger, wanted("sub1"))
     await ledger.end("sub2")
-    await ledger.refuse(approved("sub2"), "too late")
+    await refuse(ledger, "sub2", "too late")
     assert [refusal async for refusal in ledger.refusals()] == []
 
 
-def approved(identifier: str) -> Subscription:
-    return Subscription(
-        domain="dzd_1",
-        id=identifier,
-        status=SubscriptionStatus.APPROVED,
-        project="sales",
-        retain_permissions=False,
-        assets=(),
-    )
+async def refuse(ledger: Ledger, subscription: str, reason: str) -> None:
+    await ledger.refuse(domain="dzd_1", subscription=subscription, project="sales", reason=reason)
 
 
 async def test_find_by_each_filter(ledger: Ledger) -> None:
@@ -543,7 +534,7 @@ async def test_the_items_are_those_of_this_version(open_ledger: Open, dynamodb: 
     lease = await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub1"))
     await ledger.settle(lease, active(granted(ORDERS, ended=frozenset({"sub1"}))))
     await ledger.acquire(principal("env2"), ADMIN, wanted=[wanted("sub3", on=principal("env2"))])
-    await ledger.refuse(approved("sub4"), "filters")
+    await refuse(ledger, "sub4", "filters")
     await ledger.end_environment("env3")
     items = (await dynamodb.scan(TableName=table))["Items"]
     for item in items:

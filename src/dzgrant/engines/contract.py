@@ -7,7 +7,7 @@ An adapter is found through the entry-point group `dzgrant.engines`; the entry p
 
 - `Transient`: no connection, a lock not got in time, a deadlock, a serialization failure, a read-only replica;
 - `AdminRejected`: the admin's password was refused; `Misconfigured`: the admin lacks a right, TLS can't be verified;
-- `ConsumerRejected` (only from `prove`): the consumer's password was refused;
+- `ConsumerRejected`: the consumer's password was refused (`prove`), or its login is gone (`grant`);
 - `Refused`: no such table, an ambiguous path, a login of this name that dzgrant did not make.
 
 No error, and no log line of an adapter, holds a password or a statement that holds one.

@@ -212,8 +212,7 @@ class Consumer:
                 log.info("message_delayed", error=str(failure), seconds=again)
             case _:
                 log.error("handler_failed", exc_info=failure, seconds=again)
-        if isinstance(failure, LeaseHeld):
-            self._metrics.lease_conflicts.inc()
+        self._metrics.retries.labels(_why(failure)).inc()
         await self._hide(delivery, seconds)
         return "delayed"
 
@@ -232,3 +231,15 @@ class Consumer:
                 await self._queue.hide(delivery, 0)
         except (DzgrantError, Lost, TimeoutError) as error:
             log.warning("message_not_given_back", message=delivery.id, error=str(error))
+
+
+def _why(failure: Exception) -> str:
+    match failure:
+        case LeaseHeld():
+            return "lease_held"
+        case Misconfigured():
+            return "misconfigured"
+        case Transient():
+            return "transient"
+        case _:
+            return "bug"

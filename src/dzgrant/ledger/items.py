@@ -175,7 +175,7 @@ def claims(item: Item) -> tuple[Claim, ...]:
 def refusal(item: Item) -> Refusal:
     return Refusal(
         domain=item["domain"]["S"],
-        project=item["project"]["S"],
+        project=_text(item, "project"),
         subscription=_identifier(item),
         reason=item["reason"]["S"],
         since=_moment(item, "failed_at"),

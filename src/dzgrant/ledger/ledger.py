@@ -25,7 +25,7 @@ from dzgrant.ledger.lease import Lease, until
 from dzgrant.ledger.records import Claim, HistoryRecord, Refusal, Settlement
 from dzgrant.ledger.store import Cancelled, Store
 from dzgrant.ledger.writes import Write, batches, change, check, intents, outcomes
-from dzgrant.model import Admin, GrantRecord, GrantState, Principal, PrincipalRecord, Subscription, Wanted
+from dzgrant.model import Admin, GrantRecord, GrantState, Principal, PrincipalRecord, Wanted
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -225,16 +225,16 @@ class Ledger:
         """Takes the mark off: the environment lives (again). Nothing happens where there is none."""
         await self._store.delete(keys.ending(environment))
 
-    async def refuse(self, subscription: Subscription, reason: str) -> None:
-        """Records why a subscription can't be served, until it is or has ended."""
+    async def refuse(self, *, domain: str, subscription: str, project: str | None, reason: str) -> None:
+        """Records why a subscription can't be served, until it is or has ended. Users and roles have no `project`."""
         when = items.moment(self._now())
         await self._store.update(
             change(
-                keys.subscription(subscription.id),
+                keys.subscription(subscription),
                 sets={
                     "v": items.number(items.SCHEMA),
-                    "domain": items.text(subscription.domain),
-                    "project": items.text(subscription.project),
+                    "domain": items.text(domain),
+                    **({"project": items.text(project)} if project else {}),
                     "state": items.text(GrantState.FAILED),
                     "reason": items.text(reason),
                     "updated_at": when,

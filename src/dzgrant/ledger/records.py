@@ -57,7 +57,8 @@ class Refusal:
     """A subscription that never came to a principal, because it can't be served as it is. Times are UTC."""
 
     domain: str
-    project: str
+    project: str | None
+    """None: the subscriber is a user or a role."""
     subscription: str
     reason: str
     since: datetime

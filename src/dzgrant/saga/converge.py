@@ -20,7 +20,7 @@ from dzgrant.ledger import Claim, Ledger
 from dzgrant.model import Environment, Subscription, SubscriptionStatus, Wanted
 from dzgrant.reporting import GrantStatus, Reporter
 from dzgrant.saga.journey import Journey
-from dzgrant.saga.outcomes import tell, tell_stuck
+from dzgrant.saga.outcomes import tell_stuck
 from dzgrant.saga.runner import Runner
 
 # In one journey: its steps do the tables one after the other within one bound, and one transaction holds them all.
@@ -53,9 +53,14 @@ class Converge:
                 await self._environment_hint(hint)
 
     async def _subscription_hint(self, hint: SubscriptionHint) -> None:
-        found = await self._catalog.subscription(
-            hint.domain, subscription=hint.subscription, request=hint.request, listing=hint.listing, project=hint.project
-        )
+        try:
+            found = await self._catalog.subscription(
+                hint.domain, subscription=hint.subscription, request=hint.request, listing=hint.listing, project=hint.project
+            )
+        except Refused as refused:
+            if known := refused.subject.subscription or hint.subscription:
+                await self._refuse(refused, hint.domain, known, hint.project)
+            raise
         if found is not None:
             await self.subscription(found)
         elif datetime.now(UTC) - hint.time < _MAY_STILL_APPEAR:
@@ -68,7 +73,10 @@ class Converge:
         """Brings every principal of the subscription to what its status says."""
         if self.stands(subscription):
             environments = await self._catalog.environments(subscription.domain, subscription.project)
-            await self._grant(await self._wanted(subscription, environments))
+            wanted = await self._wanted(subscription, environments)
+            if not wanted:
+                self._reporter.nothing_wanted(subscription, environments)
+            await self._grant(wanted)
         else:
             await self._end(subscription.id)
 
@@ -102,9 +110,13 @@ class Converge:
         try:
             return await self._catalog.wanted(subscription, environments)
         except Refused as refused:
-            refused.about(subscription=subscription.id)
-            await self._ledger.refuse(subscription, str(refused))
+            await self._refuse(refused, subscription.domain, subscription.id, subscription.project)
             raise
+
+    async def _refuse(self, refused: Refused, domain: str, subscription: str, project: str | None) -> None:
+        """Puts the reason into the ledger, where people look for what they miss."""
+        refused.about(subscription=subscription)
+        await self._ledger.refuse(domain=domain, subscription=subscription, project=project, reason=str(refused))
 
     async def _environment_hint(self, hint: EnvironmentHint) -> None:
         found = await self._catalog.environment(hint.domain, hint.environment)
@@ -195,7 +207,6 @@ class Converge:
                 for start in range(0, len(group), _TABLES_AT_ONCE):
                     journey = await self._moved(group[start : start + _TABLES_AT_ONCE], move)
                     errors.extend(journey.refused.values())
-                    await tell(self._reporter, journey)
             except DzgrantError as error:
                 errors.append(error.about(subscription=group[0].subscription))
 

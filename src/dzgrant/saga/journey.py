@@ -40,9 +40,9 @@ class Means:
 
 
 class Journey:
-    """One principal, moved by one holder of its lease."""
+    """One principal, moved by one holder of its lease. `tell` reports what it came to."""
 
-    def __init__(self, means: Means, lease: Lease, progress: Progress, claims: Sequence[Claim]) -> None:
+    def __init__(self, means: Means, tell: Tell, lease: Lease, progress: Progress, claims: Sequence[Claim]) -> None:
         self.principal = lease.principal
         self.began = time.monotonic()
         self.progress = progress
@@ -55,6 +55,7 @@ class Journey:
         self.leaving: list[TablePath] = []
         self.keep: tuple[Table, ...] = ()
         self._means = means
+        self._told = tell
         self._lease = lease
         self._admin = lease.record.admin
         self._consumer: Credentials | None = None
@@ -75,6 +76,7 @@ class Journey:
             Effect.DROP_LOGIN: self._drop_login,
             Effect.DELETE_CONSUMER_SECRET: self._delete_consumer_secret,
             Effect.DELETE_PRODUCER_SECRET: self._delete_producer_secret,
+            Effect.TELL: self._tell,
             Effect.SETTLE: self._settle,
         }
 
@@ -225,6 +227,9 @@ class Journey:
             # Other subscriptions want the same tables: nothing changes but the claims.
             self.progress = replace(self.progress, done=self.progress.done | {Effect.REVOKE_SELECT})
 
+    async def _tell(self) -> None:
+        await self._told(self)
+
     async def _settle(self) -> None:
         await self._means.ledger.settle(self._lease, self._settlement(self._outcomes()))
 
@@ -236,12 +241,13 @@ class Journey:
         await self._means.ledger.settle(self._lease, self._settlement(grants, finished=False))
 
     def _settlement(self, grants: tuple[GrantOutcome, ...], *, finished: bool = True) -> Settlement:
-        prior = self._lease.prior
-        state = prior.state if prior else PrincipalState.PENDING
+        state = self._lease.record.state
         producer, consumer = self._producer_secret, self._consumer_secret
         if finished and self.progress.aim is Aim.GRANT and self.progress.open:
             state = PrincipalState.ACTIVE
-        elif finished and not self.progress.others:
+        elif finished and self.progress.others:
+            state = self._lease.prior.state if self._lease.prior else state
+        elif finished:
             disabled = self.dropped is not None and self.dropped.outcome is LoginOutcome.DISABLED
             state = PrincipalState.DISABLED if disabled else PrincipalState.REMOVED
             producer = consumer = None
@@ -249,7 +255,8 @@ class Journey:
 
     def _outcomes(self) -> tuple[GrantOutcome, ...]:
         if self.progress.aim is Aim.REVOKE:
-            return tuple(self._left(path) for path in self.paths)
+            # Also what was leaving before and was never settled: it went along.
+            return tuple(self._left(path) for path in dict.fromkeys((*self.paths, *self.leaving)))
         failed = (
             GrantOutcome(path=path, state=GrantState.FAILED, reason=str(refused), subscriptions=self._wanting(path))
             for path, refused in self.refused.items()
@@ -266,3 +273,6 @@ class Journey:
 
     def _wanting(self, path: TablePath) -> frozenset[str]:
         return frozenset(claim.subscription for claim in self.claims if claim.path == path)
+
+
+Tell = Callable[[Journey], Awaitable[None]]

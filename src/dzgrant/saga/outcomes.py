@@ -14,7 +14,7 @@ from dzgrant.saga.road import Aim
 
 
 async def tell(reporter: Reporter, journey: Journey) -> None:
-    """Reports every table of a settled journey. Raises what `Reporter.outcome` raises: the work is then done again."""
+    """Reports every table of a journey. Raises what `Reporter.outcome` raises: the work is then done again."""
     for outcome in _outcomes(journey):
         await reporter.outcome(outcome)
 

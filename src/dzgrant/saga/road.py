@@ -5,7 +5,7 @@ earlier worker came; a new one starts at the road's beginning, and every effect 
 leaves behind is thereby repaired by looking, never by memory.
 
 The order is the promise: a password is stored before it is set, a login is proved before its secret is shared, the
-share ends before the login does, and the ledger hears of it last.
+share ends before the login does. The ledger hears of it last, after the outcome bus: told twice is better than never.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Effect(StrEnum):
     DROP_LOGIN = "drop_login"
     DELETE_CONSUMER_SECRET = "delete_consumer_secret"  # noqa: S105  # an effect's name
     DELETE_PRODUCER_SECRET = "delete_producer_secret"  # noqa: S105  # an effect's name
+    TELL = "tell"
     SETTLE = "settle"
 
 
@@ -46,14 +47,15 @@ FIRST_GRANT = (
     Effect.SHARE,
     Effect.READ_SHARED,
     Effect.REPLICATE,
+    Effect.TELL,
     Effect.SETTLE,
 )
 """For a principal that is new, or whose secret or login turned out not to be what the ledger says."""
 
-FURTHER_GRANT = (Effect.RESOLVE, Effect.READ_CONSUMER_SECRET, Effect.GRANT_SELECT, Effect.PROVE, Effect.SETTLE)
+FURTHER_GRANT = (Effect.RESOLVE, Effect.READ_CONSUMER_SECRET, Effect.GRANT_SELECT, Effect.PROVE, Effect.TELL, Effect.SETTLE)
 """For a principal that works: one more table, proved with the very secret that the consumer holds."""
 
-REVOKE = (Effect.REVOKE_SELECT, Effect.SETTLE)
+REVOKE = (Effect.REVOKE_SELECT, Effect.TELL, Effect.SETTLE)
 """Other tables remain."""
 
 REMOVE = (
@@ -61,6 +63,7 @@ REMOVE = (
     Effect.DROP_LOGIN,
     Effect.DELETE_CONSUMER_SECRET,
     Effect.DELETE_PRODUCER_SECRET,
+    Effect.TELL,
     Effect.SETTLE,
 )
 """Nothing remains: the last table went, or the first grant failed for good."""
@@ -87,7 +90,7 @@ def road(progress: Progress) -> tuple[Effect, ...]:
     if progress.aim is Aim.GRANT and progress.open:
         return FURTHER_GRANT if progress.trusted else FIRST_GRANT
     if progress.others:
-        return REVOKE if progress.aim is Aim.REVOKE else (Effect.SETTLE,)
+        return REVOKE if progress.aim is Aim.REVOKE else (Effect.TELL, Effect.SETTLE)
     if progress.foreign:
         return tuple(effect for effect in REMOVE if effect is not Effect.DROP_LOGIN)
     return REMOVE

@@ -16,7 +16,7 @@ import structlog
 from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused, Transient
 from dzgrant.ledger import Claim, Lease
 from dzgrant.model import PrincipalState, Wanted
-from dzgrant.saga.journey import Journey, Means
+from dzgrant.saga.journey import Journey, Means, Tell
 from dzgrant.saga.road import Aim, Effect, Progress, next_effect
 
 log = structlog.stdlib.get_logger(__name__)
@@ -28,8 +28,9 @@ Observe = Callable[[Effect, str, float], None]
 class Runner:
     """Tasks share it; two journeys of one principal never overlap in this process, nor, by the lease, in any two."""
 
-    def __init__(self, means: Means, *, effect_seconds: float, observe: Observe) -> None:
+    def __init__(self, means: Means, *, tell: Tell, effect_seconds: float, observe: Observe) -> None:
         self._means = means
+        self._tell = tell
         self._effect_seconds = effect_seconds
         self._observe = observe
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -41,14 +42,16 @@ class Runner:
             lease = await self._means.ledger.acquire(principal, admin, wanted=wanted)
             trusted = lease.prior is not None and lease.prior.state is PrincipalState.ACTIVE
             claims = [Claim.of(one) for one in wanted]
-            return await self._walk(Journey(self._means, lease, Progress(aim=Aim.GRANT, trusted=trusted), claims), lease)
+            return await self._walk(
+                Journey(self._means, self._tell, lease, Progress(aim=Aim.GRANT, trusted=trusted), claims), lease
+            )
 
     async def revoke(self, claims: Sequence[Claim]) -> Journey:
         """Takes away what one principal has by these claims alone. Raises what stopped it."""
         principal, admin = claims[0].principal, claims[0].admin
         async with self._locks.setdefault(principal.id, asyncio.Lock()):
             lease = await self._means.ledger.acquire(principal, admin, unwanted=claims)
-            return await self._walk(Journey(self._means, lease, Progress(aim=Aim.REVOKE), claims), lease)
+            return await self._walk(Journey(self._means, self._tell, lease, Progress(aim=Aim.REVOKE), claims), lease)
 
     async def _walk(self, journey: Journey, lease: Lease) -> Journey:
         try:
