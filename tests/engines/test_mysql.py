@@ -17,6 +17,7 @@ from pymysql.constants import CLIENT
 
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database, Limits, Reach
+from dzgrant.engines.mysql.driver import connect
 from dzgrant.errors import AdminRejected, ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient
 from dzgrant.localcloud.databases import Run, Server
 from dzgrant.localcloud.databases.server import trust
@@ -407,12 +408,13 @@ async def test_an_admin_that_sees_no_sessions_does_not_take_them_for_none(play: 
 @only_superuser
 async def test_an_admin_that_may_end_no_session_says_so(play: MysqlPlayground) -> None:
     admin = await make_admin(play, *ALL)
+    right = "CONNECTION ADMIN" if play.is_mariadb else "CONNECTION_ADMIN"
     table = await play.create_table("orders")
     login = consumer()
     async with opened(play, admin) as database:
         await given(database, login, table)
         async with play.reading(login, table) as next_row:
-            with pytest.raises(Misconfigured, match=r"GRANT CONNECTION.ADMIN ON \*\.\*"):
+            with pytest.raises(Misconfigured, match=rf"GRANT {right} ON \*\.\* TO '{admin.username}'"):
                 await database.drop(login.username, Holder())
             assert await next_row() == 1
 
@@ -496,6 +498,16 @@ async def test_as_few_statements_as_the_module_says(play: MysqlPlayground, datab
     await database.drop(login.username, Holder())
     counts.append(sent())
     assert [after - before for before, after in pairwise(counts)] == [10, 6, 5, 7]
+
+
+async def test_a_message_holds_one_statement(play: MysqlPlayground) -> None:
+    """The last line of defence against a name that is more than a name; aiomysql allows several by itself."""
+    driver = await connect(play.source, play.admin, play.limits, AdminRejected)
+    try:
+        with pytest.raises(pymysql.err.ProgrammingError):
+            await driver.run("DO 1; DO 2")
+    finally:
+        await driver.ensure_closed()
 
 
 # --- TLS ---

@@ -187,6 +187,7 @@ async def _end_sessions(session: LockedSession, login: str) -> None:
 
 
 async def _end(session: LockedSession, number: int) -> None:
-    answer = await session.run(statements.end_session(number), expected={ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR})
+    kill = statements.end_session(number, mariadb=session.mariadb)
+    answer = await session.run(kill, expected={ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR})
     if answer == ER.KILL_DENIED_ERROR:
-        await session.run(statements.rds_end_session(number), expected={ER.NO_SUCH_THREAD})
+        await session.run(statements.rds_end_session(number, mariadb=session.mariadb), expected={ER.NO_SUCH_THREAD})

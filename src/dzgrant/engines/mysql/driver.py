@@ -29,6 +29,8 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no 
     """aiomysql's, which by itself goes on in plain text where the server offers no TLS."""
 
     async def open(self) -> Self:
+        # One message is one statement: should a name ever escape its quotes, nothing can follow it.
+        self.client_flag &= ~CLIENT.MULTI_STATEMENTS
         try:
             await self._connect()
         except BaseException:

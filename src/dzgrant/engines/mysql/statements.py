@@ -79,6 +79,11 @@ def _on_table(words: str, table: Table, login: str) -> Statement:
     return Statement(sql=_sql(words, table=table, login=_Login(login)), right=right, grant_option=True)
 
 
+def _on_session(words: str, session: int, *, mariadb: bool) -> Statement:
+    right = "CONNECTION ADMIN ON *.*" if mariadb else "CONNECTION_ADMIN ON *.*"
+    return Statement(sql=_sql(words, session=session), right=right)
+
+
 _MYSQL_LOGIN = "{login} IDENTIFIED WITH caching_sha2_password AS {verifier} REQUIRE SSL"
 _MARIADB_LOGIN = "{login} IDENTIFIED VIA mysql_native_password USING {verifier} REQUIRE SSL"
 # A server-wide lifetime of passwords would end the consumer's access without a word.
@@ -124,13 +129,13 @@ def revoke_all(login: str) -> Statement:
     return _on_accounts("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {login}", login=_Login(login))
 
 
-def end_session(session: int) -> Statement:
-    return Statement(sql=_sql("KILL {session}", session=session), right="CONNECTION_ADMIN ON *.*")
+def end_session(session: int, *, mariadb: bool) -> Statement:
+    return _on_session("KILL {session}", session, mariadb=mariadb)
 
 
-def rds_end_session(session: int) -> Statement:
+def rds_end_session(session: int, *, mariadb: bool) -> Statement:
     """The way of an admin on RDS and Aurora, whom KILL refuses."""
-    return Statement(sql=_sql("CALL mysql.rds_kill({session})", session=session), right="CONNECTION_ADMIN ON *.*")
+    return _on_session("CALL mysql.rds_kill({session})", session, mariadb=mariadb)
 
 
 def read_nothing(table: Table, seconds: float) -> str:
