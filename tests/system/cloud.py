@@ -26,10 +26,11 @@ DEADLINE = 45.0
 
 async def until(look: Callable[[], Awaitable[T | None]], otherwise: Callable[[], object], seconds: float = DEADLINE) -> T:
     """Looks again and again until there is something to see; `otherwise` says what was there instead."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.01
     while (seen := await look()) is None:
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {otherwise()}"
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.4, 0.2)
     return seen
 
 
@@ -119,10 +120,10 @@ class Cloud:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
 
-    def consumer_secrets(self, environment: str) -> list[Secret]:
-        """What the consumer finds in its own account, by DataZone's tag."""
+    def consumer_secrets(self, *environments: str) -> list[Secret]:
+        """What these environments find in their own account, by DataZone's tag."""
         every = _pages(self.client("secretsmanager", CONSUMER).list_secrets, "SecretList")
-        return [self._read(CONSUMER, one) for one in every if _tags(one).get("AmazonDataZoneEnvironment") == environment]
+        return [self._read(CONSUMER, one) for one in every if _tags(one).get("AmazonDataZoneEnvironment") in environments]
 
     def readable_secrets(self, environment: str) -> list[str]:
         """Every secret of the environment that anybody can still read, in both accounts."""

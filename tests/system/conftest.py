@@ -1,4 +1,4 @@
-"""The whole system: the real daemon, a local cloud over HTTP, real database servers over TLS; shared, with fresh ids per test."""
+"""The whole system: the real daemon, a local cloud over HTTP, real servers over TLS; shared, with fresh ids for each test."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def cloud_of_stories() -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="session")
+def cloud_of_workers() -> Iterator[Cloud]:
+    """One without a worker, for tests that start their own."""
+    with process.running() as local:
+        cloud = Cloud(local)
+        yield cloud
+        cloud.close()
+
+
+@pytest.fixture(scope="session")
 def worker(cloud_of_stories: Cloud, ca_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """The one worker of all stories that don't end it."""
     with daemon.running(cloud_of_stories, ca_bundle, tmp_path_factory.mktemp("worker") / "worker.log") as started:
@@ -46,11 +55,11 @@ def worker(cloud_of_stories: Cloud, ca_bundle: Path, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def start(cloud_of_stories: Cloud, ca_bundle: Path, tmp_path: Path) -> Start:
+def start(cloud_of_workers: Cloud, ca_bundle: Path, tmp_path: Path) -> Start:
     """Starts a worker of the test's own: `with start("name", DZGRANT_...="..."): ...`."""
 
     def begin(name: str, **changes: str) -> AbstractContextManager[Worker]:
-        return daemon.running(cloud_of_stories, ca_bundle, tmp_path / f"{name}.log", **changes)
+        return daemon.running(cloud_of_workers, ca_bundle, tmp_path / f"{name}.log", **changes)
 
     return begin
 
@@ -82,16 +91,17 @@ async def _story(cloud: Cloud, server: Server, admin: Credentials) -> AsyncItera
 
 
 @pytest.fixture
-async def told(cloud_of_stories: Cloud, engine: Server) -> AsyncIterator[Story]:
-    """A story on each engine, before any worker."""
+async def story(cloud_of_stories: Cloud, engine: Server, worker: Worker) -> AsyncIterator[Story]:
+    """A story on each engine, with the worker at work; the superuser is dzgrant's admin."""
     async for story in _story(cloud_of_stories, engine, engine.admin):
         yield story
 
 
 @pytest.fixture
-def story(told: Story, worker: Worker) -> Story:
-    """A story on each engine, with the worker at work; the superuser is dzgrant's admin."""
-    return told
+async def own(cloud_of_workers: Cloud, engine: Server) -> AsyncIterator[Story]:
+    """A story whose workers the test starts itself."""
+    async for story in _story(cloud_of_workers, engine, engine.admin):
+        yield story
 
 
 @pytest.fixture

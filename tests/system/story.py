@@ -56,11 +56,11 @@ class Story:
         command = c.AddEnvironment.model_validate({"domain": self.domain, "events": events, **changes})
         return self.cloud.control.do(command).id
 
-    def publish(self, table: Table, **changes: object) -> str:
+    def publish(self, table: Table, /, **changes: object) -> str:
         """The table's listing."""
         return self.publication(table, **changes).listing
 
-    def publication(self, table: Table, **changes: object) -> c.Published:
+    def publication(self, table: Table, /, **changes: object) -> c.Published:
         play = self.play
         wish = {
             "domain": self.domain,
@@ -87,7 +87,7 @@ class Story:
         command = c.Revoke(subscription=subscription, events=events, retain_permissions=retain_permissions)
         self.cloud.control.do(command)
 
-    async def granted(self, table: Table, **changes: object) -> str:
+    async def granted(self, table: Table, /, **changes: object) -> str:
         """Publishes the table, subscribes to it and waits; gives the subscription."""
         subscription = self.approve(self.publish(table, **changes))
         await self.cloud.settled()
