@@ -330,14 +330,30 @@ async def test_one_of_two_subscriptions_ends(ledger: Ledger) -> None:
     ended = await ledger.end("sub1")
     assert ended == (Claim.of(wanted("sub1")),)
     lease = await ledger.acquire(principal(), ADMIN, unwanted=ended)
-    (doubtful,) = await ledger.grants(principal())
-    assert (doubtful.state, doubtful.subscriptions) == (GrantState.REVOKING, frozenset({"sub2"}))
+    (kept,) = await ledger.grants(principal())
+    assert (kept.state, kept.subscriptions) == (GrantState.GRANTED, frozenset({"sub2"}))
     assert await ledger.claims("sub1") == ended  # a crash here leaves the claim to find the way by
-    await ledger.settle(lease, active(granted(ORDERS, ended=frozenset({"sub1"}))))
+    await ledger.settle(lease, active(GrantOutcome(path=ORDERS, state=None, ended=frozenset({"sub1"}))))
     (record,) = await ledger.grants(principal())
     assert (record.state, record.subscriptions, record.since) == (GrantState.GRANTED, frozenset({"sub2"}), before)
     assert await ledger.claims("sub1") == ()
     assert await ledger.claims("sub2") == (Claim.of(wanted("sub2")),)
+
+
+async def test_a_grant_that_nobody_wants_any_more_reads_as_revoking_whatever_crashed(ledger: Ledger) -> None:
+    await grant(ledger, wanted("sub1"))
+    await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub1"))
+    (record,) = await ledger.grants(principal())
+    assert (record.state, record.subscriptions) == (GrantState.REVOKING, frozenset())
+
+
+async def test_work_that_waits_keeps_its_state_and_says_why(ledger: Ledger) -> None:
+    await grant(ledger, wanted("sub1"))
+    (before,) = await ledger.grants(principal())
+    lease = await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub1")])
+    await ledger.settle(lease, active(GrantOutcome(path=ORDERS, state=None, reason="the source is down")))
+    (record,) = await ledger.grants(principal())
+    assert (record.state, record.since, record.reason) == (GrantState.GRANTED, before.since, "the source is down")
 
 
 async def test_the_last_revoke_leaves_history_and_the_fence(ledger: Ledger) -> None:

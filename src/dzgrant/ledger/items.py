@@ -144,6 +144,9 @@ def holding(item: Item) -> Holding:
 @_careful
 def grant_record(item: Item) -> GrantRecord:
     state = GrantState(item["state"]["S"])
+    since = f"{state.lower()}_at"
+    if "subscriptions" not in item and state in (GrantState.GRANTING, GrantState.GRANTED):
+        state, since = GrantState.REVOKING, "updated_at"
     return GrantRecord(
         principal=_principal(item),
         path=TablePath(name=item["path"]["S"]),
@@ -151,7 +154,7 @@ def grant_record(item: Item) -> GrantRecord:
         subscriptions=frozenset(item["subscriptions"]["SS"]) if "subscriptions" in item else frozenset(),
         state=state,
         reason=_text(item, "reason"),
-        since=_moment(item, f"{state.lower()}_at"),
+        since=_moment(item, since),
         updated_at=_moment(item, "updated_at"),
     )
 

@@ -31,11 +31,12 @@ class GrantOutcome:
     """
 
     path: TablePath
-    state: GrantState
+    state: GrantState | None
+    """None leaves the state as it is."""
     table: Table | None = None
     """The exact name; None leaves what the ledger has."""
     reason: str | None = None
-    """Why it is not as it should be, for a person; None removes an older reason."""
+    """Why it is not as it should be, for a person. A state without a reason removes an older one."""
     subscriptions: frozenset[str] = frozenset()
     """The subscriptions that this outcome answers: their history gets the state, when it is GRANTED or FAILED."""
     ended: frozenset[str] = frozenset()

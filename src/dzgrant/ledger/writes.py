@@ -102,22 +102,18 @@ def intents(principal: Principal, wanted: Collection[Wanted], unwanted: Iterable
             adds={items.tables(principal): items.texts(claim.path.name for claim in claims)},
             where="attribute_not_exists(#ended_at)",
         )
-    coming = set()
-    for key, claims in _grouped(wanted, lambda one: one.path.key):
-        coming.add(key)
+    for _, claims in _grouped(wanted, lambda one: one.path.key):
         yield change(
             keys.grant(principal, claims[0].path),
             sets=_named(principal, claims[0].path) | {"updated_at": when},
             first={"state": items.text(GrantState.GRANTING), "granting_at": when},
             adds={"subscriptions": items.texts({claim.subscription for claim in claims})},
         )
-    for key, ending in _grouped(unwanted, lambda one: one.path.key):
-        # Whether another subscription still wants the table is known when the work is settled; this says it is in doubt.
-        doubt = key not in coming
+    for _, ending in _grouped(unwanted, lambda one: one.path.key):
+        # A grant that no subscription wants any more reads as REVOKING; one that another wants stays as it is.
         yield change(
             keys.grant(principal, ending[0].path),
-            sets={"updated_at": when} | ({"state": items.text(GrantState.REVOKING)} if doubt else {}),
-            first={"revoking_at": when} if doubt else {},
+            sets={"updated_at": when},
             deletes={"subscriptions": items.texts({claim.subscription for claim in ending})},
             where="attribute_exists(#pk)",
         )
@@ -176,16 +172,17 @@ def _grant(principal: Principal, outcome: GrantOutcome, now: datetime) -> Write:
     key = keys.grant(principal, outcome.path)
     if outcome.state is GrantState.REVOKED:
         return delete(key)
-    sets = {"state": items.text(outcome.state), "updated_at": items.moment(now)} | _table(outcome)
+    sets: dict[str, Value] = {"updated_at": items.moment(now)} | _table(outcome)
+    first: dict[str, Value] = {}
+    forgotten: tuple[str, ...] = ()
+    if outcome.state is not None:
+        sets["state"] = items.text(outcome.state)
+        first[f"{outcome.state.lower()}_at"] = items.moment(now)
+        forgotten = (*_FORGETS[outcome.state], "reason")
     if outcome.reason is not None:
         sets["reason"] = items.text(outcome.reason)
-    return change(
-        key,
-        sets=sets,
-        first={f"{outcome.state.lower()}_at": items.moment(now)},
-        removes=(*_FORGETS[outcome.state], *(("reason",) if outcome.reason is None else ())),
-        where="attribute_exists(#pk)",
-    )
+        forgotten = tuple(name for name in forgotten if name != "reason")
+    return change(key, sets=sets, first=first, removes=forgotten, where="attribute_exists(#pk)")
 
 
 def _history(principal: Principal, outcome: GrantOutcome, subscription: str, state: GrantState, now: datetime) -> Write:

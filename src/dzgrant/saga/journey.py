@@ -17,6 +17,7 @@ from dzgrant.ledger import Claim, GrantOutcome, Lease, Ledger, Settlement
 from dzgrant.model import (
     Arn,
     Credentials,
+    GrantRecord,
     GrantState,
     LoginOutcome,
     PrincipalState,
@@ -120,7 +121,7 @@ class Journey:
     async def _note_refused(self) -> None:
         if set(self.paths) <= set(self.refused):
             records = await self._means.ledger.grants(self.principal)
-            live = any(record.path not in self.refused and record.state is not GrantState.FAILED for record in records)
+            live = any(record.path not in self.refused and _lives(record) for record in records)
             self.progress = replace(self.progress, open=False, others=live)
 
     async def _resolve(self) -> None:
@@ -219,7 +220,7 @@ class Journey:
                 self.leaving.append(record.path)
                 if record.table:
                     self.tables[record.path] = record.table
-            elif record.state is not GrantState.FAILED:
+            elif _lives(record):
                 self.progress = replace(self.progress, others=True)
                 if record.table:
                     self.keep += (record.table,)
@@ -235,8 +236,8 @@ class Journey:
 
     async def suspend(self, reason: str) -> None:
         """Gives the lease back with the work undone, and says why in the ledger. Best effort: the message comes again."""
-        state = GrantState.GRANTING if self.progress.aim is Aim.GRANT else GrantState.REVOKING
-        waiting = self.paths if self.progress.aim is Aim.GRANT else self.leaving
+        granting = self.progress.aim is Aim.GRANT
+        waiting, state = (self.paths, None) if granting else (self.leaving, GrantState.REVOKING)
         grants = tuple(GrantOutcome(path=path, state=state, reason=reason) for path in waiting)
         await self._means.ledger.settle(self._lease, self._settlement(grants, finished=False))
 
@@ -268,11 +269,16 @@ class Journey:
         return (*granted, *failed)
 
     def _left(self, path: TablePath) -> GrantOutcome:
-        state = GrantState.REVOKED if path in self.leaving else GrantState.GRANTED
+        state = GrantState.REVOKED if path in self.leaving else None
         return GrantOutcome(path=path, state=state, ended=self._wanting(path))
 
     def _wanting(self, path: TablePath) -> frozenset[str]:
         return frozenset(claim.subscription for claim in self.claims if claim.path == path)
+
+
+def _lives(record: GrantRecord) -> bool:
+    """Whether the database may have this grant, and it is to stay."""
+    return bool(record.subscriptions) and record.state is not GrantState.FAILED
 
 
 Tell = Callable[[Journey], Awaitable[None]]
