@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any, Self
 
 import aiomysql
@@ -14,6 +11,7 @@ from pymysql.constants import CLIENT
 
 from dzgrant.engines.contract import Limits
 from dzgrant.engines.mysql.failures import DRIVER_FAILURES, while_connecting
+from dzgrant.engines.tls import verifying
 from dzgrant.errors import AdminRejected, ConsumerRejected, Misconfigured
 from dzgrant.model import Credentials, Source
 
@@ -65,21 +63,6 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no 
             return list(await cursor.fetchall())
 
 
-@cache
-def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
-    # One for all connections: reading a bundle costs 10 ms and more.
-    return ssl.create_default_context(cafile=ca_bundle)
-
-
-async def _trusted(ca_bundle: Path | None) -> ssl.SSLContext:
-    try:
-        return await asyncio.to_thread(_tls, ca_bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(
-            f"the authorities in {ca_bundle} can't be read: {error}", do="set DZGRANT_DATABASE_CA_BUNDLE to a PEM file"
-        ) from error
-
-
 async def connect(
     source: Source,
     credentials: Credentials,
@@ -90,7 +73,7 @@ async def connect(
 ) -> Connection:
     """A new connection, over TLS that vouches for the host. Raises as `while_connecting` says."""
     what = f"{credentials.username} can't log in to {source}"
-    context = await _trusted(limits.ca_bundle)
+    context = await verifying(limits.ca_bundle)
     try:
         async with asyncio.timeout(limits.connect_timeout):
             return await Connection(

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -20,7 +16,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from dzgrant.engines.contract import Limits, Permit
 from dzgrant.engines.postgresql import statements
 from dzgrant.engines.postgresql.failures import DRIVER_FAILURES, Again, while_connecting, while_working
-from dzgrant.errors import AdminRejected, ConsumerRejected, DzgrantError, Misconfigured
+from dzgrant.engines.tls import verifying
+from dzgrant.errors import AdminRejected, ConsumerRejected, DzgrantError
 from dzgrant.model import Credentials, Source
 
 Driver = Any
@@ -35,26 +32,11 @@ again = retry(
 """Decorates what is safe to do again."""
 
 
-@cache
-def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
-    # One for all connections: reading a bundle costs 10 ms and more.
-    return ssl.create_default_context(cafile=ca_bundle)
-
-
-async def _trusted(ca_bundle: Path | None) -> ssl.SSLContext:
-    try:
-        return await asyncio.to_thread(_tls, ca_bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(
-            f"the authorities in {ca_bundle} can't be read: {error}", do="set DZGRANT_DATABASE_CA_BUNDLE to a PEM file"
-        ) from error
-
-
 async def connect(
     source: Source, credentials: Credentials, limits: Limits, rejected: type[AdminRejected | ConsumerRejected]
 ) -> Driver:
     """A new connection, over TLS that vouches for the host. Raises as `while_connecting` says."""
-    context = await _trusted(limits.ca_bundle)
+    context = await verifying(limits.ca_bundle)
     milliseconds = str(round(limits.statement_timeout * 1000))
     try:
         return await asyncpg.connect(
