@@ -140,6 +140,12 @@ class _Envelope(_Head, Generic[_Data]):
     detail: _Detail[_Data]
 
 
+# Held here: pydantic forgets a parametrised model that nobody holds, and makes it anew for each event.
+_SubscriptionEvent = _Envelope[_SubscriptionData]
+_GrantEvent = _Envelope[_GrantData]
+_EnvironmentEvent = _Envelope[_EnvironmentData]
+
+
 def parse(body: str, domains: Collection[str] = ()) -> Hint | Ignored:
     """The hint in a message's body, which is EventBridge's whole envelope as JSON.
 
@@ -196,7 +202,7 @@ def _no_number(_: str) -> NoReturn:
 
 
 def _subscription(envelope: object) -> SubscriptionHint:
-    event = _Envelope[_SubscriptionData].model_validate(envelope)
+    event = _SubscriptionEvent.model_validate(envelope)
     metadata, data = event.detail.metadata, event.detail.data
     listing = data.subscribed_listing.id if data.subscribed_listing else None
     principal = data.subscribed_principal
@@ -216,7 +222,7 @@ def _subscription(envelope: object) -> SubscriptionHint:
 
 
 def _subscription_grant(envelope: object) -> SubscriptionGrantHint:
-    event = _Envelope[_GrantData].model_validate(envelope)
+    event = _GrantEvent.model_validate(envelope)
     metadata, target = event.detail.metadata, event.detail.data.subscription_target
     if not metadata.id:
         raise _malformed("it names no subscription grant")
@@ -232,7 +238,7 @@ def _subscription_grant(envelope: object) -> SubscriptionGrantHint:
 
 
 def _environment(envelope: object) -> EnvironmentHint:
-    event = _Envelope[_EnvironmentData].model_validate(envelope)
+    event = _EnvironmentEvent.model_validate(envelope)
     metadata, data = event.detail.metadata, event.detail.data
     environment = data.environment_id or metadata.id
     if not environment:
