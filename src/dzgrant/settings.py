@@ -88,7 +88,10 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(default=100.0, ge=0, le=115, description="How long a SIGTERM lets work in progress finish.")
     lease_seconds: float = Field(default=60.0, le=900, description="How long one worker may hold a principal without renewing.")
     datazone_rate: float = Field(
-        default=8.0, gt=0, le=100, description="DataZone calls a second by this process; the quota is 8 per account and Region."
+        default=8.0,
+        gt=0,
+        le=100,
+        description="Calls a second of each DataZone operation by this process; the quota is 8 per account and Region.",
     )
     event_bus: str | None = Field(default=None, description="EventBridge bus for outcome events. Unset: none are sent.")
     database_ca_bundle: FilePath | None = Field(

@@ -39,9 +39,9 @@ class Catalog:
 
     def __init__(self, accounts: Accounts, settings: Settings) -> None:
         self.limiter = AsyncLimiter(settings.datazone_rate, 1)
-        """Whoever else calls DataZone waits here too: the quota is the account's."""
+        """For whoever else calls DataZone; the reads are paced by themselves."""
         self._domain_ids = settings.domain_ids
-        datazone = DataZone(accounts, self.limiter)
+        datazone = DataZone(accounts, settings.datazone_rate)
         self._subscriptions = Subscriptions(datazone, honour_retain=settings.honour_retain_permissions)
         self._grants = SubscriptionGrants(datazone)
         self._environments = Environments(datazone, settings.environment_blueprints)

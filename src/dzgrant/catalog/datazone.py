@@ -1,10 +1,12 @@
-"""DataZone's reads, each through the one rate limiter of the process, each page of them.
+"""DataZone's reads, paced, each page of them.
 
-DataZone allows 8 reads a second for an account and Region, and throttles what is above; waiting here costs less.
+DataZone allows 8 reads a second of each kind for an account and Region, and throttles what is above; waiting here costs
+less (DataZone user guide, "Quotas").
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
@@ -44,15 +46,17 @@ class DataZone:
     All raise what `accounts.classify` makes of an AWS error.
     """
 
-    def __init__(self, accounts: Accounts, limiter: AsyncLimiter) -> None:
+    def __init__(self, accounts: Accounts, rate: float) -> None:
+        """`rate`: calls a second of each operation."""
         self._accounts = accounts
-        self._limiter = limiter
+        self._paces: defaultdict[str, AsyncLimiter] = defaultdict(lambda: AsyncLimiter(rate, 1))
 
     async def domain(self, domain: str) -> GetDomainOutputTypeDef | None:
-        return await self._get(f"domain {domain}", lambda client: client.get_domain(identifier=domain))
+        return await self._get("GetDomain", f"domain {domain}", lambda client: client.get_domain(identifier=domain))
 
     async def subscription(self, domain: str, subscription: str) -> GetSubscriptionOutputTypeDef | None:
         return await self._get(
+            "GetSubscription",
             f"subscription {subscription}",
             lambda client: client.get_subscription(domainIdentifier=domain, identifier=subscription),
         )
@@ -61,17 +65,21 @@ class DataZone:
         """The listing in this revision; None: in its latest."""
         extra: dict[str, str] = {"listingRevision": revision} if revision else {}
         return await self._get(
-            f"listing {listing}", lambda client: client.get_listing(domainIdentifier=domain, identifier=listing, **extra)
+            "GetListing",
+            f"listing {listing}",
+            lambda client: client.get_listing(domainIdentifier=domain, identifier=listing, **extra),
         )
 
     async def environment(self, domain: str, environment: str) -> GetEnvironmentOutputTypeDef | None:
         return await self._get(
+            "GetEnvironment",
             f"environment {environment}",
             lambda client: client.get_environment(domainIdentifier=domain, identifier=environment),
         )
 
     async def subscription_grant(self, domain: str, grant: str) -> GetSubscriptionGrantOutputTypeDef | None:
         return await self._get(
+            "GetSubscriptionGrant",
             f"subscription grant {grant}",
             lambda client: client.get_subscription_grant(domainIdentifier=domain, identifier=grant),
         )
@@ -80,6 +88,7 @@ class DataZone:
         self, domain: str, environment: str, target: str
     ) -> GetSubscriptionTargetOutputTypeDef | None:
         return await self._get(
+            "GetSubscriptionTarget",
             f"subscription target {target}",
             lambda client: client.get_subscription_target(
                 domainIdentifier=domain, environmentIdentifier=environment, identifier=target
@@ -91,49 +100,61 @@ class DataZone:
     ) -> AsyncIterator[SubscriptionSummaryTypeDef]:
         """Those of one status: DataZone lists no other than APPROVED unless it is named."""
         query = {"domainIdentifier": domain, "status": status.value, **filters}
-        async for page in self._pages(f"subscriptions of {domain}", lambda client: client.list_subscriptions, query):
+        async for page in self._pages(
+            "ListSubscriptions", f"subscriptions of {domain}", lambda client: client.list_subscriptions, query
+        ):
             for item in page["items"]:
                 yield item
 
     async def subscription_grants(self, domain: str, subscription: str) -> AsyncIterator[SubscriptionGrantSummaryTypeDef]:
         query = {"domainIdentifier": domain, "subscriptionId": subscription}
-        async for page in self._pages(f"grants of {subscription}", lambda client: client.list_subscription_grants, query):
+        async for page in self._pages(
+            "ListSubscriptionGrants", f"grants of {subscription}", lambda client: client.list_subscription_grants, query
+        ):
             for item in page["items"]:
                 yield item
 
     async def environments(self, domain: str, project: str, blueprint: str) -> AsyncIterator[EnvironmentSummaryTypeDef]:
         """Those of one blueprint, in any status: the summary does not name the blueprint."""
         query = {"domainIdentifier": domain, "projectIdentifier": project, "environmentBlueprintIdentifier": blueprint}
-        async for page in self._pages(f"environments of {project}", lambda client: client.list_environments, query):
+        async for page in self._pages(
+            "ListEnvironments", f"environments of {project}", lambda client: client.list_environments, query
+        ):
             for item in page["items"]:
                 yield item
 
     async def blueprints(self, domain: str, *, managed: bool) -> AsyncIterator[EnvironmentBlueprintSummaryTypeDef]:
         query = {"domainIdentifier": domain, "managed": managed}
-        async for page in self._pages(f"blueprints of {domain}", lambda client: client.list_environment_blueprints, query):
+        async for page in self._pages(
+            "ListEnvironmentBlueprints", f"blueprints of {domain}", lambda client: client.list_environment_blueprints, query
+        ):
             for item in page["items"]:
                 yield item
 
     async def _pages(
-        self, what: str, operation: Callable[[DataZoneClient], Callable[..., Awaitable[Page]]], query: Mapping[str, object]
+        self,
+        operation: str,
+        what: str,
+        method: Callable[[DataZoneClient], Callable[..., Awaitable[Page]]],
+        query: Mapping[str, object],
     ) -> AsyncIterator[Page]:
         asked: dict[str, object] = {**query, "maxResults": _PAGE}
         while True:
-            page = await self._ask(what, lambda client: operation(client)(**asked))
+            page = await self._ask(operation, what, lambda client: method(client)(**asked))
             yield page
             if not page.get("nextToken"):
                 return
             asked["nextToken"] = page["nextToken"]
 
-    async def _get(self, what: str, call: Callable[[DataZoneClient], Awaitable[T]]) -> T | None:
+    async def _get(self, operation: str, what: str, call: Callable[[DataZoneClient], Awaitable[T]]) -> T | None:
         try:
-            return await self._ask(what, call)
+            return await self._ask(operation, what, call)
         except _Missing:
             return None
 
-    async def _ask(self, what: str, call: Callable[[DataZoneClient], Awaitable[T]]) -> T:
+    async def _ask(self, operation: str, what: str, call: Callable[[DataZoneClient], Awaitable[T]]) -> T:
         client = await self._accounts.datazone()
-        await self._limiter.acquire()
+        await self._paces[operation].acquire()
         try:
             return await call(client)
         except AwsError as error:
