@@ -18,7 +18,7 @@ from dzgrant.catalog.environments import Environments, EnvironmentState
 from dzgrant.catalog.grants import SubscriptionGrant, SubscriptionGrants
 from dzgrant.catalog.producers import Producers
 from dzgrant.catalog.subscriptions import Subscriptions
-from dzgrant.catalog.together import together
+from dzgrant.catalog.together import both, together
 from dzgrant.errors import DzgrantError, Unsupported
 from dzgrant.model import Admin, Asset, Credentials, Environment, Principal, Source, Subscription, TablePath, Wanted
 from dzgrant.settings import Settings
@@ -96,24 +96,20 @@ class Catalog:
 
         Raises `Unsupported` when only some columns or rows of a table are approved: the whole of it would be too much.
         """
-        located = await together(self._located(asset) for asset in subscription.assets)
-        return tuple(
-            Wanted(
-                principal=Principal(environment=environment, source=found.source),
-                path=found.path,
-                subscription=subscription.id,
-                listing=found.asset.listing,
-                asset=found.asset.id,
-                admin=found.admin,
-            )
-            for environment in environments
-            for found in located
-            if found
-        )
+        return _wanted(subscription, environments, await self._tables(subscription))
+
+    async def wanted_by_project(self, subscription: Subscription) -> tuple[tuple[Environment, ...], tuple[Wanted, ...]]:
+        """The project's environments, and as `wanted` for them: neither read needs the other's answer, so both go at once."""
+        reading = self.environments(subscription.domain, subscription.project)
+        environments, located = await both(reading, self._tables(subscription))
+        return environments, _wanted(subscription, environments, located)
 
     async def admin_credentials(self, admin: Admin, *, fresh: bool = False) -> Credentials:
         """The admin's username and password; `fresh` asks AWS again, for the source just refused the cached ones."""
         return await self._producers.credentials(admin, fresh=fresh)
+
+    async def _tables(self, subscription: Subscription) -> list[_Located]:
+        return [found for found in await together(self._located(asset) for asset in subscription.assets) if found]
 
     async def _located(self, asset: Asset) -> _Located | None:
         try:
@@ -137,3 +133,20 @@ class Catalog:
         source, path = glue.place(reference.location, connection.source)
         admin = Admin(account=asset.account, region=asset.region, connection=reference.connection, secret=connection.secret)
         return _Located(asset=asset, source=source, path=path, admin=admin)
+
+
+def _wanted(
+    subscription: Subscription, environments: Collection[Environment], located: Collection[_Located]
+) -> tuple[Wanted, ...]:
+    return tuple(
+        Wanted(
+            principal=Principal(environment=environment, source=found.source),
+            path=found.path,
+            subscription=subscription.id,
+            listing=found.asset.listing,
+            asset=found.asset.id,
+            admin=found.admin,
+        )
+        for environment in environments
+        for found in located
+    )

@@ -62,7 +62,7 @@ class Application:
         except Killed:
             _hang_up(environ)
             raise ConnectionAbortedError from None
-        entry.status = answer.status
+        entry.answered(answer.status)
         return answer
 
     def _meet_faults(self, call: Call) -> Answer:

@@ -285,6 +285,8 @@ class Call(Message):
     """ARN of the assumed role, or of the account's root."""
     agent: str
     status: int | None
+    seconds: float | None
+    """From its arrival to its answer, injected latency included; None where `status` is."""
 
 
 class Calls(Message):

@@ -12,7 +12,7 @@ from dzgrant.localcloud.calls import Call
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """As `commands.Call`; `status` is set when the call is answered."""
+    """As `commands.Call`; the last two are set when the call is answered."""
 
     time: float
     service: str
@@ -21,6 +21,11 @@ class Entry:
     caller: str
     agent: str
     status: int | None = None
+    seconds: float | None = None
+
+    def answered(self, status: int) -> None:
+        self.seconds = time.time() - self.time
+        self.status = status
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ _MAY_STILL_APPEAR = timedelta(minutes=15)
 
 
 C = TypeVar("C", Wanted, Claim)
+T = TypeVar("T")
 
 
 class Converge:
@@ -72,8 +73,7 @@ class Converge:
     async def subscription(self, subscription: Subscription) -> None:
         """Brings every principal of the subscription to what its status says."""
         if self.stands(subscription):
-            environments = await self._catalog.environments(subscription.domain, subscription.project)
-            wanted = await self._wanted(subscription, environments)
+            environments, wanted = await self._noting(subscription, self._catalog.wanted_by_project(subscription))
             if not wanted:
                 self._reporter.nothing_wanted(subscription, environments)
             await self._grant(wanted)
@@ -107,8 +107,11 @@ class Converge:
         return await self._catalog.wanted(subscription, tuple(dict.fromkeys((*environments, *custom))))
 
     async def _wanted(self, subscription: Subscription, environments: Sequence[Environment]) -> tuple[Wanted, ...]:
+        return await self._noting(subscription, self._catalog.wanted(subscription, environments))
+
+    async def _noting(self, subscription: Subscription, reading: Awaitable[T]) -> T:
         try:
-            return await self._catalog.wanted(subscription, environments)
+            return await reading
         except Refused as refused:
             await self._refuse(refused, subscription.domain, subscription.id, subscription.project)
             raise
