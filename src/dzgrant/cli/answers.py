@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from dzgrant.ledger import HistoryRecord
+from dzgrant.ledger import HistoryRecord, Refusal
 from dzgrant.model import GrantRecord, GrantState, Principal, PrincipalRecord, PrincipalState, SubscriptionStatus
 from dzgrant.saga.difference import PrincipalView
 from dzgrant.saga.explain import Explanation
@@ -63,6 +63,26 @@ class Grant(_Answer):
             since=record.since,
             subscriptions=tuple(sorted(record.subscriptions)),
             reason=record.reason,
+        )
+
+
+class Refused(_Answer):
+    """A subscription that never came to a login; `project` is null for a user's or a role's. `since`: refused first."""
+
+    subscription: str
+    domain: str
+    project: str | None
+    reason: str
+    since: datetime
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Self:
+        return cls(
+            subscription=refusal.subscription,
+            domain=refusal.domain,
+            project=refusal.project,
+            reason=refusal.reason,
+            since=refusal.since,
         )
 
 

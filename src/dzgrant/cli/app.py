@@ -79,9 +79,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """All that the ledger knows of principals (environment/source) and subscriptions, with their history."""
-    from dzgrant.cli import grants
+    from dzgrant.cli import show as showing
 
-    grants.show_them(names, as_json=as_json)
+    showing.show(names, as_json=as_json)
 
 
 @app.command()

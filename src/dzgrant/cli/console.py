@@ -11,8 +11,11 @@ from rich.table import Table
 
 
 def console(width: int = 200) -> Console:
-    """Writes to standard output, as wide as the terminal; into a pipe or a file, as wide as said."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else width)
+    """Writes to standard output, as wide as the terminal; into a pipe or a file, as wide as said.
+
+    Text is printed as it is: a table's name may look like markup.
+    """
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else width)
 
 
 def table(*columns: str, title: str | None = None) -> Table:

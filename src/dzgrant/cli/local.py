@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,14 +18,16 @@ from dzgrant.localcloud.server import serve as serve_cloud
 
 def serve(port: int, *, databases: bool) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises `Misconfigured` when the port, or a database server, can't be had."""
-    console = Console(highlight=False, soft_wrap=True)
+    # Until the server listens for it, a SIGTERM takes the databases down as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     with ExitStack() as exits:
         bundle = _databases(console, exits) if databases else None
 
         def ready(endpoint: str) -> None:
             environment = places.environment(endpoint) | ({"DZGRANT_DATABASE_CA_BUNDLE": str(bundle)} if bundle else {})
             console.print(f"# The local cloud is at {endpoint}; it ends on Ctrl-C, and keeps nothing.")
-            console.print(guide(environment), markup=False)
+            console.print(guide(environment))
 
         serve_cloud(port=port, ready=ready)
 

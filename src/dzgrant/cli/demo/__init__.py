@@ -8,14 +8,16 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from tempfile import mkdtemp
 
 from rich.console import Console
+from rich.text import Text
 from trustme import CA
 
+from dzgrant.cli.console import console
 from dzgrant.cli.demo import daemon, story
 from dzgrant.cli.demo.account import account, consumer_role
 from dzgrant.cli.demo.checks import Unmet
@@ -25,16 +27,16 @@ from dzgrant.localcloud import databases, places, process
 from dzgrant.localcloud.databases import NotAvailable, Server
 from dzgrant.localcloud.process import LocalCloud
 
-Start = Callable[[CA], AbstractContextManager[Server]]
+_SECOND = "the same story on a second engine"
 
 
 def play(*, fast: bool, keep: bool) -> bool:
     """Tells the whole story on the terminal; whether all that was checked is so. `keep` waits for Ctrl-C at the end."""
     # A SIGTERM takes everything down as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    tell = Telling(Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH))
+    tell = Telling(console(WIDTH))
     log = Path(mkdtemp(prefix="dzgrant-demo-")) / "dzgrant.log"
-    tell.console.print("[bold]dzgrant demo[/]  an approved subscription becomes a working login, and back")
+    tell.console.print(Text.assemble(("dzgrant demo", "bold"), "  an approved subscription becomes a working login, and back"))
     tell.act("The stage", "all on this machine; nothing reaches AWS")
     try:
         with ExitStack() as stage:
@@ -44,40 +46,44 @@ def play(*, fast: bool, keep: bool) -> bool:
             servers = _servers(tell, stage, authority, fast=fast)
             asyncio.run(_perform(tell, cloud, servers, log, keep=keep))
     except Unmet:
-        _close(tell, log)
-        return False
-    _close(tell, log)
-    return True
+        # It is among the checks.
+        pass
+    _sum_up(tell, log)
+    return not any(check.unmet for check in tell.checks)
 
 
 def _cloud(tell: Telling, stage: ExitStack) -> LocalCloud:
-    with tell.step("AWS", "three accounts with DataZone, Glue, SQS, DynamoDB, Secrets Manager") as note:
+    with tell.step("AWS", "three accounts and their services, DataZone among them") as note:
         cloud = stage.enter_context(process.running())
         note.text = f"at {cloud.endpoint}"
     return cloud
 
 
 def _servers(tell: Telling, stage: ExitStack, authority: CA, *, fast: bool) -> list[Server]:
-    servers = [_server(tell, stage, authority, "PostgreSQL", [databases.postgresql])]
-    if not fast:
-        servers.append(_server(tell, stage, authority, "MariaDB", [databases.mariadb, databases.mysql]))
-    return [server for server in servers if server]
-
-
-def _server(tell: Telling, stage: ExitStack, authority: CA, name: str, starts: Sequence[Start]) -> Server | None:
-    """The first that can be had. None, and a line that says why, when there is none."""
-    with tell.step("database", f"{name}, with TLS by a throw-away authority") as note:
-        reasons = []
-        for start in starts:
+    """PostgreSQL, which can always be had, and MariaDB or MySQL where one can."""
+    with tell.step("database", "PostgreSQL, with TLS by a throw-away CA") as note:
+        servers = [stage.enter_context(databases.postgresql(authority))]
+        note.text = _place(servers[0])
+    if fast:
+        tell.leave_out(_SECOND, "MariaDB, MySQL", "asked for with --fast")
+        return servers
+    reasons = []
+    with tell.step("database", "MariaDB or MySQL, with TLS by the same") as note:
+        for start in (databases.mariadb, databases.mysql):
             try:
-                server = stage.enter_context(start(authority))
+                servers.append(stage.enter_context(start(authority)))
             except NotAvailable as missing:
                 reasons.append(str(missing))
                 continue
-            note.text = f"{server.flavour} ({server.provider}), at {server.host}:{server.port}"
-            return server
-        note.text = f"left out: {'; '.join(reasons)}"
-    return None
+            note.text = _place(servers[1])
+            return servers
+        note.text = "left out"
+    tell.leave_out(_SECOND, "MariaDB, MySQL", "; ".join(reasons))
+    return servers
+
+
+def _place(server: Server) -> str:
+    return f"{server.flavour} ({server.provider}), at {server.host}:{server.port}"
 
 
 async def _perform(tell: Telling, cloud: LocalCloud, servers: Sequence[Server], log: Path, *, keep: bool) -> None:
@@ -119,7 +125,7 @@ def _environment(cloud: LocalCloud, log: Path) -> dict[str, str]:
 
 def _no_password(tell: Telling, log: Path, servers: Sequence[Server], seen: Sequence[story.Passwords]) -> None:
     """The servers log every statement. That of the set-up which made the admin login is not dzgrant's."""
-    with tell.step("dzgrant", "and the databases have logged all that they did", check="no password in any log") as note:
+    with tell.step("governance", "looks through the logs of dzgrant and the databases", check="no password in any log") as note:
         written = log.read_text()
         statements = "".join(server.read_log() for server in servers)
         consumers = [password.get_secret_value() for one in seen for password in one.consumers]
@@ -128,21 +134,20 @@ def _no_password(tell: Telling, log: Path, servers: Sequence[Server], seen: Sequ
             raise Unmet("a password is in dzgrant's log")
         if any(password in statements for password in consumers):
             raise Unmet("a consumer's password is in a database's log")
-        note.text = f"{len(consumers) + len(admins)} passwords, {len(written) + len(statements):,} characters"
+        note.text = f"for {len(consumers) + len(admins)} passwords in {len(written) + len(statements):,} characters"
 
 
-async def _keep(console: Console, environment: dict[str, str]) -> None:
+async def _keep(out: Console, environment: dict[str, str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    console.print()
-    console.print(guide(environment))
-    console.print("Everything runs until Ctrl-C.")
+    out.print(f"\n{guide(environment)}\nEverything runs until Ctrl-C.", soft_wrap=True)
     await stop.wait()
 
 
-def _close(tell: Telling, log: Path) -> None:
+def _sum_up(tell: Telling, log: Path) -> None:
     tell.console.print()
     tell.console.print(tell.summary())
     if failed := next((check for check in tell.checks if check.unmet), None):
-        sys.stderr.write(f"dzgrant: the demo failed at: {failed.what} ({failed.where}): {failed.unmet}; see {log}\n")
+        where = f"; see {log}" if log.exists() else ""
+        sys.stderr.write(f"dzgrant: the demo failed at: {failed.what} ({failed.where}): {failed.unmet}{where}\n")

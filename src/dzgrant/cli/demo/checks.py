@@ -19,12 +19,16 @@ class Unmet(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """`where` is an engine's flavour (`PostgreSQL 18.1`), or what else it is about; `unmet` says why it failed."""
+    """`where` is an engine's flavour (`PostgreSQL 18.1`), or what else it is about.
+
+    `unmet` says why it failed, `left_out` why it could not be checked here.
+    """
 
     what: str
     where: str
-    seconds: float
+    seconds: float = 0.0
     unmet: str | None = None
+    left_out: str | None = None
 
 
 async def until(look: Callable[[], Awaitable[T | None]], *, seconds: float, otherwise: str) -> T:

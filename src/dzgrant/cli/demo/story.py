@@ -86,7 +86,7 @@ async def play(scene: Scene, server: Server) -> Passwords:
 
 async def _subscribe(scene: Scene, where: Shop) -> tuple[str, str, Access]:
     tell, control = scene.tell, scene.control
-    with tell.step("producer", "publishes sales.orders: Glue connection, Glue table, DataZone listing") as note:
+    with tell.step("producer", "publishes sales.orders: Glue connection and table, listing") as note:
         listing = control.do(
             c.Publish(
                 engine=where.dialect.engine,
@@ -98,7 +98,7 @@ async def _subscribe(scene: Scene, where: Shop) -> tuple[str, str, Access]:
                 password=where.admin.password,
             )
         ).listing
-        note.text = f"listing {listing}"
+        note.text = listing
     with tell.step("consumer", "has a project with an environment, and subscribes to the listing") as note:
         project = control.do(c.AddProject(name="analysts")).id
         environment = control.do(c.AddEnvironment(project=project)).id

@@ -59,6 +59,10 @@ class Telling:
         if unmet:
             raise Unmet(unmet)
 
+    def leave_out(self, what: str, where: str, why: str) -> None:
+        """Notes what is not checked on this machine, and why."""
+        self.checks.append(Check(what=what, where=where, left_out=why))
+
     def _line(self, who: str, text: str, more: str, seconds: float, sign: str) -> None:
         line = Table.grid(padding=(0, 1), expand=True)
         line.width = min(WIDTH, self.console.width)
@@ -76,6 +80,11 @@ class Telling:
         drawn = table("check", "where", "result", title="What was checked")
         drawn.add_column("seconds", justify="right")
         for check in self.checks:
-            result = Text(f"failed: {check.unmet}", "bold red") if check.unmet else Text("ok", "green")
-            drawn.add_row(check.what, check.where, result, f"{check.seconds:.2f}")
+            drawn.add_row(check.what, check.where, _result(check), f"{check.seconds:.2f}" if check.seconds else "")
         return drawn
+
+
+def _result(check: Check) -> Text:
+    if check.unmet:
+        return Text("failed", "bold red")
+    return Text(f"left out: {check.left_out}", "yellow") if check.left_out else Text("ok", "green")
