@@ -68,6 +68,9 @@ class Accounts:
             retries={"mode": "standard", "total_max_attempts": 4},
             # The SDK's own is put together anew for each call, at a twelfth of the call's CPU.
             user_agent=f"dzgrant/{__version__}",
+            # Requests are typed here, and AWS checks them: a second check costs a seventh of the call's CPU, and what it
+            # finds would pass for a connection that fails.
+            parameter_validation=False,
         )
 
     async def __aenter__(self) -> Self:

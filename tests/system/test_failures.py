@@ -1,0 +1,147 @@
+"""What a person must put right: it is said in one line, waits without harm, and goes on by itself once it is right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from pydantic import SecretStr
+
+from dzgrant.localcloud import commands as c
+from dzgrant.localcloud.databases.workplace import free_port
+from dzgrant.localcloud.places import PRODUCER
+from dzgrant.model import Credentials
+from tests.engines.postgresql_playground import PostgresqlPlayground, quoted
+from tests.system.story import Story
+
+
+async def test_a_wrong_admin_password_is_said_and_heals_when_it_is_put_right(story: Story) -> None:
+    orders = await story.play.create_table("orders")
+    wrong = SecretStr(secrets.token_urlsafe(16))
+    published = story.publication(orders, password=wrong, connection=f"wrong-{story.environment}")
+    subscription = story.approve(published.listing)
+    reason = await story.waits()
+    assert story.play.admin.username in reason
+    assert wrong.get_secret_value() not in reason
+    assert "\n" not in reason
+    assert await story.logins() == frozenset()
+    assert story.tables() == {story.play.path(orders).name: "GRANTING"}
+    assert story.cloud.consumer_secrets(story.environment) == []
+
+    assert published.secret_arn
+    _put_admin(story, published.secret_arn, story.play.admin)
+    await story.cloud.settled()
+    await story.reads(orders, of=(orders,))
+    assert story.refused(subscription) == []
+
+
+async def test_a_rotated_admin_password_is_read_again_at_once(story: Story) -> None:
+    orders, items = await story.play.create_table("orders"), await story.play.create_table("items")
+    admin = await story.server.rds_admin()
+    await _let_have(story, admin)
+    name = f"rotated-{story.environment}"
+    wish = {"username": admin.username, "connection": name}
+    first = story.publication(orders, password=admin.password, **wish)
+    story.approve(first.listing)
+    second = story.publication(items, password=admin.password, **wish)
+    await story.cloud.settled()
+
+    new = Credentials(username=admin.username, password=SecretStr(secrets.token_urlsafe(16)))
+    await _set_password(story, new)
+    assert second.secret_arn
+    _put_admin(story, second.secret_arn, new)
+    subscription = story.approve(second.listing)
+    await story.cloud.settled()
+    await story.reads(orders, items, of=(orders, items))
+    assert [outcome["kind"] for outcome in story.outcomes(subscription)] == ["Access Granted"]
+
+
+def _put_admin(story: Story, secret: str, admin: Credentials) -> None:
+    value = json.dumps({"username": admin.username, "password": admin.password.get_secret_value()})
+    story.cloud.client("secretsmanager", PRODUCER).put_secret_value(SecretId=secret, SecretString=value)
+
+
+async def _let_have(story: Story, admin: Credentials) -> None:
+    """The tables of the story become this admin's too."""
+    database, server = story.play.database, story.server
+    if isinstance(story.play, PostgresqlPlayground):
+        schema = quoted(story.play.schema)
+        await story.play.run(f"GRANT ALL ON DATABASE {database} TO {admin.username} WITH GRANT OPTION")
+        await story.play.run(f"GRANT USAGE ON SCHEMA {schema} TO {admin.username} WITH GRANT OPTION")
+        await story.play.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {admin.username} WITH GRANT OPTION")
+    else:
+        await server.execute(f"GRANT SELECT ON `{database}`.* TO {admin.username} WITH GRANT OPTION")
+
+
+async def _set_password(story: Story, admin: Credentials) -> None:
+    password = admin.password.get_secret_value()
+    if story.server.engine == "postgresql":
+        await story.server.execute(f"ALTER ROLE {admin.username} PASSWORD '{password}'")
+        # Sessions that are open know nothing of it; a failover, which often comes with it, ends them.
+        await story.server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{admin.username}'")
+    else:
+        await story.server.execute(f"ALTER USER {admin.username} IDENTIFIED BY '{password}'")
+        rows = await story.server.execute(f"SELECT id FROM information_schema.processlist WHERE user = '{admin.username}'")
+        for (number,) in rows:
+            await story.server.execute(f"KILL {number}")
+
+
+async def test_a_host_that_does_not_answer_is_waited_for(story: Story) -> None:
+    orders = await story.play.create_table("orders")
+    port = free_port()
+    subscription = story.approve(story.publish(orders, port=port, connection=f"far-{story.environment}"))
+    reason = await story.waits()
+    assert f"localhost:{port}" in reason
+    assert "\n" not in reason
+    assert story.cloud.consumer_secrets(story.environment) == []
+
+    async with _forwarded(port, story.server.port):
+        await story.cloud.settled()
+        secret = story.secret()
+        assert secret.port == port
+        assert await story.play.can_read(secret.credentials, orders)
+        story.revoke(subscription)
+        await story.cloud.settled()
+        assert not await story.play.can_log_in(secret.credentials)
+
+
+@asynccontextmanager
+async def _forwarded(port: int, to: int) -> AsyncIterator[None]:
+    """A server that is there after all."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", to)
+        with suppress(OSError, asyncio.CancelledError):
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+        for end in (writer, far_writer):
+            end.transport.abort()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(begin, "127.0.0.1", port)
+    yield
+    server.close()
+    for task in serving:
+        task.cancel()
+    await asyncio.gather(*serving)
+
+
+async def test_a_right_that_a_role_lacks_is_said(story: Story) -> None:
+    orders = await story.play.create_table("orders")
+    denied = c.Fail(times=2, status=403, code="AccessDeniedException", match=c.Match(operations=("PutResourcePolicy",)))
+    story.cloud.control.do(denied)
+    story.approve(story.publish(orders))
+    reason = await story.waits()
+    assert "AccessDeniedException" in reason
+    await story.cloud.settled()
+    await story.reads(orders, of=(orders,))
