@@ -20,7 +20,7 @@ from dzgrant.model import AccountId, Credentials
 
 T = TypeVar("T")
 
-DEADLINE = 45.0
+DEADLINE = 30.0
 """Seconds for whatever must happen; most of it takes a tenth."""
 
 
@@ -88,6 +88,9 @@ class Cloud:
         url = queue_url(self.local.endpoint, QUEUE)
         answer = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return sum(int(answer["Attributes"][name]) for name in names)
+
+    def purge(self) -> None:
+        self.client("sqs").purge_queue(QueueUrl=queue_url(self.local.endpoint, QUEUE))
 
     async def settled(self, seconds: float = DEADLINE) -> None:
         """Waits until every message is dealt with: the worker deletes it when its outcome is in the ledger."""
@@ -174,7 +177,7 @@ class Cloud:
     def _listed(self, account: AccountId, environment: str) -> list[Any]:
         """Those scheduled for deletion too, with or without tags: the name holds the environment's id."""
         every = _pages(self.client("secretsmanager", account).list_secrets, "SecretList", IncludePlannedDeletion=True)
-        return [one for one in every if environment in one["Name"]]
+        return [one for one in every if one["Name"].startswith("dzgrant/") and environment in one["Name"]]
 
     def _read(self, account: AccountId, listed: Any) -> Secret:
         got = self.client("secretsmanager", account).get_secret_value(SecretId=listed["ARN"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -58,8 +58,8 @@ def worker(cloud_of_stories: Cloud, ca_bundle: Path, tmp_path_factory: pytest.Te
 def start(cloud_of_workers: Cloud, ca_bundle: Path, tmp_path: Path) -> Start:
     """Starts a worker of the test's own: `with start("name", DZGRANT_...="..."): ...`."""
 
-    def begin(name: str, **changes: str) -> AbstractContextManager[Worker]:
-        return daemon.running(cloud_of_workers, ca_bundle, tmp_path / f"{name}.log", **changes)
+    def begin(name: str, *, command: Sequence[str] = daemon.RUN, **changes: str) -> AbstractContextManager[Worker]:
+        return daemon.running(cloud_of_workers, ca_bundle, tmp_path / f"{name}.log", command=command, **changes)
 
     return begin
 
@@ -86,7 +86,9 @@ async def _story(cloud: Cloud, server: Server, admin: Credentials) -> AsyncItera
     domain = cloud.control.do(c.AddDomain()).id
     environment = cloud.control.do(c.AddEnvironment(domain=domain, events=False)).id
     yield Story(cloud=cloud, play=play, domain=domain, environment=environment, strangers=await logins(server))
+    # What a test that failed left must not become the next one's.
     cloud.control.do(c.Heal())
+    cloud.purge()
     await play.tear_down()
 
 

@@ -41,7 +41,7 @@ class Events:
             "subscribedListings": [_listing(it)],
             "subscribedPrincipals": [_principal(it)],
         }
-        self._send(kind, it, "SubscriptionRequestEntityType", it.principal.id, data)
+        self._send(kind, it, "SubscriptionRequestEntityType", _owner(it), data)
 
     def subscription(self, kind: str, it: Subscription) -> None:
         data = {
@@ -50,7 +50,7 @@ class Events:
             "subscribedPrincipal": _principal(it.request),
             "subscriptionRequestId": it.request.id,
         }
-        self._send(kind, it, "SubscriptionEntityType", it.request.principal.id, data)
+        self._send(kind, it, "SubscriptionEntityType", _owner(it.request), data)
 
     def grant(self, kind: str, it: Grant, asset: str) -> None:
         """It does not carry the subscription's id: GetSubscriptionGrant does."""
@@ -110,6 +110,11 @@ def _listing(it: Request) -> dict[str, Any]:
     asset = it.listing.asset
     item = {"item": {"assetListing": {"entityId": asset.id, "entityType": ASSET_TYPE}}} if asset else {}
     return {"id": it.listing.id, "ownerProjectId": it.listing.project, "version": "1", **item}
+
+
+def _owner(it: Request) -> str:
+    """Always a project: the subscriber, or the listing's where a user or a role subscribes."""
+    return it.principal.id if it.principal.kind == "project" else it.listing.project
 
 
 def _principal(it: Request) -> dict[str, str]:

@@ -6,13 +6,15 @@ it writes, so that any of them may have happened before, wholly or in part.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from dzgrant.engines.contract import Database, Dropped, Owner, Reach
-from dzgrant.errors import ConsumerRejected, PasswordRejected, Refused
+from dzgrant.errors import AdminRejected, ConsumerRejected, LeaseLost, Misconfigured, PasswordRejected, Refused, Transient
 from dzgrant.ledger import Claim, GrantOutcome, Lease, Ledger, Settlement
 from dzgrant.model import (
     Arn,
@@ -24,7 +26,7 @@ from dzgrant.model import (
     Table,
     TablePath,
 )
-from dzgrant.saga.road import Aim, Effect, Progress
+from dzgrant.saga.road import REMOVE, Aim, Effect, Progress
 from dzgrant.saga.sources import Sources
 from dzgrant.secrets import Secrets
 
@@ -41,22 +43,31 @@ class Means:
 
 
 class Journey:
-    """One principal, moved by one holder of its lease. `tell` reports what it came to."""
+    """One principal, moved by one holder of its lease. `tell` reports what it came to; `bound` is the seconds of one step.
 
-    def __init__(self, means: Means, tell: Tell, lease: Lease, progress: Progress, claims: Sequence[Claim]) -> None:
+    A step starts only while the lease outlasts the bound, and is cut off there; so nothing that this process began goes
+    on after another may hold the lease (daemon.md B3, 6a).
+    """
+
+    def __init__(self, means: Means, tell: Tell, bound: float, lease: Lease, progress: Progress, claims: Sequence[Claim]) -> None:
         self.principal = lease.principal
         self.began = time.monotonic()
         self.progress = progress
         self.claims = claims
         """What is wanted (GRANT), or no longer is (REVOKE)."""
         self.refused: dict[TablePath, Refused] = {}
+        self.waiting: dict[TablePath, Misconfigured] = {}
+        """Tables that a person must do something for first."""
         self.tables: dict[TablePath, Table] = {}
         self.reach: dict[TablePath, Reach] = {}
         self.dropped: Dropped | None = None
         self.leaving: list[TablePath] = []
+        self.kept: set[str] = set()
+        """Keys of the tables that other subscriptions want."""
         self.keep: tuple[Table, ...] = ()
         self._means = means
         self._told = tell
+        self._bound = bound
         self._lease = lease
         self._admin = lease.record.admin
         self._consumer: Credentials | None = None
@@ -89,7 +100,8 @@ class Journey:
     async def perform(self, effect: Effect) -> None:
         """Carries one effect out and notes in `progress` what it showed."""
         try:
-            await self._perform[effect]()
+            work = self._perform[effect]
+            await (work() if effect in _TABLE_BY_TABLE else self._bounded(effect, work))
         except ConsumerRejected:
             if not self.progress.trusted:
                 raise
@@ -108,14 +120,33 @@ class Journey:
     async def _on_source(self, work: Callable[[Database], Awaitable[T]]) -> T:
         return await self._means.sources.run(self.principal.source, self._admin, work)
 
+    async def _bounded(self, name: object, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            self._lease.check(self._bound)
+        except LeaseLost:
+            await self._lease.renew()
+        try:
+            async with asyncio.timeout(self._bound):
+                await work()
+        except TimeoutError:
+            raise Transient(f"{name} took longer than {self._bound:.0f} s") from None
+
     async def _each(self, paths: Collection[TablePath], work: Callable[[TablePath], Awaitable[None]]) -> None:
-        """Does the work for each table; one that is refused does not stop the others."""
+        """Does the work for each table; one that can't be done does not stop the others."""
         for path in paths:
             try:
-                await work(path)
+                await self._bounded(path, partial(work, path))
+            except AdminRejected:
+                raise
             except Refused as refused:
                 self.refused[path] = refused.about(table=path)
-                self.tables.pop(path, None)
+            except Misconfigured as waiting:
+                self.waiting[path] = waiting.about(table=path)
+            else:
+                continue
+            self.tables.pop(path, None)
+        if self.waiting and not self.tables:
+            raise next(iter(self.waiting.values()))
         await self._note_refused()
 
     async def _note_refused(self) -> None:
@@ -123,6 +154,17 @@ class Journey:
             records = await self._means.ledger.grants(self.principal)
             live = any(record.path not in self.refused and _lives(record) for record in records)
             self.progress = replace(self.progress, open=False, others=live)
+            if self._unmade and Effect.KEEP_PRODUCER_SECRET not in self.progress.done:
+                self._leave_all()
+
+    @property
+    def _unmade(self) -> bool:
+        """By the ledger there was nothing of the principal when the lease was taken: no intent that was not undone."""
+        return self._lease.prior is None or self._lease.prior.state is PrincipalState.REMOVED
+
+    def _leave_all(self) -> None:
+        """There is nothing to remove; what has our names there is somebody else's."""
+        self.progress = replace(self.progress, done=self.progress.done | set(REMOVE) - {Effect.TELL, Effect.SETTLE})
 
     async def _resolve(self) -> None:
         async def one(path: TablePath) -> None:
@@ -203,7 +245,14 @@ class Journey:
         await self._means.secrets.unshare(self.principal, self._admin, self._producer_secret)
 
     async def _drop_login(self) -> None:
-        self.dropped = await self._on_source(lambda database: database.drop(self.principal.login, self._lease))
+        try:
+            self.dropped = await self._on_source(lambda database: database.drop(self.principal.login, self._lease))
+        except Refused:
+            prior = self._lease.prior
+            if self._producer_secret or (prior and prior.state in (PrincipalState.ACTIVE, PrincipalState.DISABLED)):
+                raise
+            # No password was ever kept, so no login was made: one of this name, or of an engine without adapter, is not ours.
+            self.progress = replace(self.progress, foreign=True)
 
     async def _delete_consumer_secret(self) -> None:
         await self._means.secrets.delete_consumer(self.principal, self._consumer_secret)
@@ -213,6 +262,8 @@ class Journey:
 
     async def survey(self) -> None:
         """REVOKE: which of the claimed tables nobody wants any more, and what stays. Read under the lease, so it holds."""
+        if self._unmade:
+            self._leave_all()
         ended = {(claim.path, claim.subscription) for claim in self.claims}
         for record in await self._means.ledger.grants(self.principal):
             wanting = frozenset(by for by in record.subscriptions if (record.path, by) not in ended)
@@ -220,7 +271,9 @@ class Journey:
                 self.leaving.append(record.path)
                 if record.table:
                     self.tables[record.path] = record.table
-            elif _lives(record):
+                continue
+            self.kept.add(record.path.key)
+            if _lives(record):
                 self.progress = replace(self.progress, others=True)
                 if record.table:
                     self.keep += (record.table,)
@@ -257,7 +310,7 @@ class Journey:
     def _outcomes(self) -> tuple[GrantOutcome, ...]:
         if self.progress.aim is Aim.REVOKE:
             # Also what was leaving before and was never settled: it went along.
-            return tuple(self._left(path) for path in dict.fromkeys((*self.paths, *self.leaving)))
+            return tuple(self._left(path) for path in {path.key: path for path in (*self.leaving, *self.paths)}.values())
         failed = (
             GrantOutcome(path=path, state=GrantState.FAILED, reason=str(refused), subscriptions=self._wanting(path))
             for path, refused in self.refused.items()
@@ -266,19 +319,23 @@ class Journey:
             GrantOutcome(path=path, state=GrantState.GRANTED, table=table, subscriptions=self._wanting(path))
             for path, table in self.tables.items()
         )
-        return (*granted, *failed)
+        waiting = (GrantOutcome(path=path, state=None, reason=str(error)) for path, error in self.waiting.items())
+        return (*granted, *failed, *waiting)
 
     def _left(self, path: TablePath) -> GrantOutcome:
-        state = GrantState.REVOKED if path in self.leaving else None
+        state = None if path.key in self.kept else GrantState.REVOKED
         return GrantOutcome(path=path, state=state, ended=self._wanting(path))
 
     def _wanting(self, path: TablePath) -> frozenset[str]:
-        return frozenset(claim.subscription for claim in self.claims if claim.path == path)
+        return frozenset(claim.subscription for claim in self.claims if claim.path.key == path.key)
 
 
 def _lives(record: GrantRecord) -> bool:
     """Whether the database may have this grant, and it is to stay."""
     return bool(record.subscriptions) and record.state is not GrantState.FAILED
 
+
+# Their steps are bounded one by one: a principal may have hundreds of tables.
+_TABLE_BY_TABLE = frozenset({Effect.RESOLVE, Effect.GRANT_SELECT, Effect.PROVE})
 
 Tell = Callable[[Journey], Awaitable[None]]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pymysql.constants import ER
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -29,6 +30,14 @@ _OLDEST_MYSQL = (8, 0, 21)
 _OLDEST_MARIADB = (10, 6)
 
 _LOCK = Statement(sql="SELECT GET_LOCK(%(name)s, %(seconds)s)", right="USAGE ON *.*")
+# Anybody may take any lock of this kind. Whoever has a login of dzgrant's and this lock holds up its own revoke.
+_INTRUDERS = Statement(
+    sql="""
+SELECT id FROM information_schema.processlist
+ WHERE user IN (SELECT user FROM information_schema.processlist WHERE id = IS_USED_LOCK(%(name)s) AND user LIKE 'dz\\_%%')
+""",
+    right="PROCESS ON *.*",
+)
 _UNLOCK = Statement(sql="SELECT RELEASE_LOCK(%(name)s)", right="USAGE ON *.*")
 
 again = retry(
@@ -74,10 +83,24 @@ class LockedSession(Session):
         return f"dzgrant:{self.login}"
 
     async def acquire(self) -> None:
-        """Raises `Transient` when another worker holds the lock."""
-        ((held,),) = await self.fetch(_LOCK, name=self.lock, seconds=self.limits.lock_timeout)
-        if held != 1:
+        """Raises `Transient` when another worker holds the lock. A consumer that holds it loses its sessions."""
+        if await self._locked():
+            return
+        for (number,) in await self.fetch(_INTRUDERS, name=self.lock):
+            await self.end(int(number))
+        if not await self._locked():
             raise Transient(f"{self.what}: another worker is at it in the database")
+
+    async def _locked(self) -> bool:
+        ((held,),) = await self.fetch(_LOCK, name=self.lock, seconds=self.limits.lock_timeout)
+        return bool(held == 1)
+
+    async def end(self, number: int) -> None:
+        """Ends somebody's session, on RDS too."""
+        kill = statements.end_session(number, mariadb=self.mariadb)
+        answer = await self.run(kill, expected={ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR})
+        if answer == ER.KILL_DENIED_ERROR:
+            await self.run(statements.rds_end_session(number, mariadb=self.mariadb), expected={ER.NO_SUCH_THREAD})
 
     async def release(self) -> None:
         await self.fetch(_UNLOCK, name=self.lock)

@@ -178,16 +178,9 @@ async def _end_sessions(session: LockedSession, login: str) -> None:
             found = set(await catalogue.sessions(session, login))
             while found:
                 for number in found:
-                    await _end(session, number)
+                    await session.end(number)
                 # A killed session ends when it notices.
                 await asyncio.sleep(_LOOK_SECONDS)
                 found &= set(await catalogue.sessions(session, login))
     except TimeoutError:
         raise Transient(f"{login} still has open sessions") from None
-
-
-async def _end(session: LockedSession, number: int) -> None:
-    kill = statements.end_session(number, mariadb=session.mariadb)
-    answer = await session.run(kill, expected={ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR})
-    if answer == ER.KILL_DENIED_ERROR:
-        await session.run(statements.rds_end_session(number, mariadb=session.mariadb), expected={ER.NO_SUCH_THREAD})
