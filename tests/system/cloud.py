@@ -154,12 +154,14 @@ class Cloud:
                 secrets.delete_secret(SecretId=one["ARN"], RecoveryWindowInDays=7)
         return found
 
-    def values(self) -> list[str]:
-        """The value of every version of every secret that is there, in all accounts."""
+    def values(self, prefix: str) -> list[str]:
+        """The value of every version of every secret whose name begins so, in all accounts."""
         found = []
         for account in (PRODUCER, CONSUMER):
             secrets = self.client("secretsmanager", account)
             for one in _pages(secrets.list_secrets, "SecretList", IncludePlannedDeletion=True):
+                if not one["Name"].startswith(prefix):
+                    continue
                 scheduled = "DeletedDate" in one
                 if scheduled:
                     secrets.restore_secret(SecretId=one["ARN"])

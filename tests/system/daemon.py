@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,15 @@ QUICK = {
 }
 """Short times, so that what can't be yet is tried again within seconds."""
 
+SHORT_LIVED = {
+    "DZGRANT_VISIBILITY_SECONDS": "2",
+    "DZGRANT_DATABASE_CONNECT_TIMEOUT": "1",
+    "DZGRANT_DATABASE_STATEMENT_TIMEOUT": "1",
+    "DZGRANT_DATABASE_LOCK_TIMEOUT": "0.2",
+    "DZGRANT_LEASE_SECONDS": "3.5",
+}
+"""For a worker that is to die: what it held comes back soon."""
+
 
 @dataclass(slots=True)
 class Worker:
@@ -41,7 +50,6 @@ class Worker:
     process: subprocess.Popen[bytes]
     log: Path
     cloud: Cloud
-    endings: list[int] = field(default_factory=list)
 
     @property
     def pid(self) -> int:
@@ -61,6 +69,10 @@ class Worker:
             return b'"worker_started"' in self.log.read_bytes() or None
 
         await until(started, self.log.read_text)
+
+    async def has_granted(self) -> bool | None:
+        """Whether there is an outcome; None: not yet."""
+        return bool(self.events("grant_outcome")) or None
 
     async def ended(self, seconds: float = 45.0) -> int:
         """Waits for its end and gives its exit code."""

@@ -33,14 +33,6 @@ from tests.system.story import PLAYGROUNDS, Story, logins
 
 _LANES = 8
 
-# A worker that dies soon, and what it held comes back soon; its successor takes its time.
-_SHORT_LIVED = {
-    "DZGRANT_VISIBILITY_SECONDS": "2",
-    "DZGRANT_DATABASE_CONNECT_TIMEOUT": "1",
-    "DZGRANT_DATABASE_STATEMENT_TIMEOUT": "1",
-    "DZGRANT_DATABASE_LOCK_TIMEOUT": "0.2",
-    "DZGRANT_LEASE_SECONDS": "3.5",
-}
 _WORK = ("datazone", "glue", "sts", "dynamodb", "secretsmanager", "events")
 
 Place = Literal["call", "statement", "ReceiveMessage", "DeleteMessageBatch"]
@@ -200,7 +192,7 @@ async def _learn(lane: Lane, server: Server) -> tuple[list[Point], list[Point]]:
 
 async def _killed_in_the_grant(lane: Lane, server: Server, point: Point) -> None:
     story, table, listing = await lane.story(server)
-    victim = await lane.worker(**_SHORT_LIVED)
+    victim = await lane.worker(**daemon.SHORT_LIVED)
     victim.arm(point)
     subscription = story.approve(listing)
     await victim.dead()
@@ -221,7 +213,7 @@ async def _killed_in_the_revoke(lane: Lane, server: Server, point: Point) -> Non
     subscription = story.approve(listing)
     await story.cloud.settled()
     lane.end()
-    victim = await lane.worker(**_SHORT_LIVED)
+    victim = await lane.worker(**daemon.SHORT_LIVED)
     login = story.secret().credentials
     async with story.server.session(login=login, database=story.play.database) as run:
         await run(f"SELECT * FROM {story.play.sql(table)}")
