@@ -16,6 +16,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.parsers import ResponseParserError
 from cachetools import LRUCache
 
 from dzgrant import __version__
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_sts import STSClient
 
 Role = Literal["producer", "consumer"]
-AwsError = (ClientError, BotoCoreError)
+AwsFailure = ClientError | BotoCoreError | ResponseParserError
+AwsError = (ClientError, BotoCoreError, ResponseParserError)
 """What an `except` must name to catch every failure of an AWS call."""
 
 # Chained roles live for an hour at most, whatever is asked for (STS AssumeRole, "role chaining").
@@ -187,6 +189,8 @@ _ACCESS = frozenset(
         "NotAuthorized",
     }
 )
+_PERMANENT = frozenset({"ValidationException", "ResourceNotFoundException", "EntityNotFoundException"})
+_TRANSIENT_STATUS = frozenset({408, 429})
 _TRANSIENT = frozenset(
     {
         "Throttling",
@@ -207,6 +211,12 @@ _TRANSIENT = frozenset(
         "ServiceUnavailableException",
         "RequestTimeout",
         "RequestTimeoutException",
+        # A clock that is off, or a process that was paused between signing and sending.
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
         "ExpiredToken",
         "ExpiredTokenException",
         "TransactionInProgressException",
@@ -216,12 +226,12 @@ _TRANSIENT = frozenset(
 )
 
 
-def code(error: ClientError | BotoCoreError) -> str:
+def code(error: AwsFailure) -> str:
     """The error code that AWS answered, or '' where there was no answer."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
-def classify(error: ClientError | BotoCoreError, what: str, *, do: str | None = None) -> DzgrantError:
+def classify(error: AwsFailure, what: str, *, do: str | None = None) -> DzgrantError:
     """An AWS error as one of dzgrant's: by its code, never by its text. `do` says what to fix, where it is not the weather."""
     found = code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(error, ClientError) else 0
@@ -230,8 +240,9 @@ def classify(error: ClientError | BotoCoreError, what: str, *, do: str | None = 
         line += f": {message}"
     if found in _ACCESS or isinstance(error, NoCredentialsError):
         return Misconfigured(line, do=do or "give the role this right (docs/security.md)")
-    if found in _TRANSIENT or status >= 500 or not isinstance(error, ClientError):
+    if found in _TRANSIENT or status in _TRANSIENT_STATUS or status >= 500 or not isinstance(error, ClientError):
         return Transient(line)
-    if do is not None:
-        return Misconfigured(line, do=do)
-    return Refused(line, do="report it with this line: dzgrant does not expect this answer")
+    if do is None and found in _PERMANENT:
+        return Refused(line, do="report it with this line: dzgrant does not expect this answer")
+    # Unknown is not final: a revoke must not be given up for an answer that nobody foresaw.
+    return Misconfigured(line, do=do or "report it with this line: dzgrant does not expect this answer")

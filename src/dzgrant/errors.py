@@ -72,6 +72,10 @@ class LeaseHeld(Transient):
     """Another worker works on this principal now."""
 
 
+class EnvironmentEnded(Transient):
+    """The ledger says that the environment is being deleted; DataZone may have thought better of it since."""
+
+
 class LeaseLost(Transient):
     """The lease on a principal ended, or went to another worker: stop before the next effect."""
 

@@ -28,9 +28,8 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 from aiolimiter import AsyncLimiter
-from botocore.exceptions import BotoCoreError, ClientError
 
-from dzgrant.accounts import Accounts, AwsError, classify, code
+from dzgrant.accounts import Accounts, AwsError, AwsFailure, classify, code
 from dzgrant.batch import Batch
 from dzgrant.errors import Transient
 from dzgrant.metrics import Metrics
@@ -122,9 +121,7 @@ class Reporter:
         )
         self._metrics.unserved.labels(kind).inc()
 
-    async def _put_all(
-        self, entries: Sequence[PutEventsRequestEntryTypeDef]
-    ) -> Sequence[ClientError | BotoCoreError | str | None]:
+    async def _put_all(self, entries: Sequence[PutEventsRequestEntryTypeDef]) -> Sequence[AwsFailure | str | None]:
         events = await self._accounts.events()
         try:
             answer = await events.put_events(Entries=entries)

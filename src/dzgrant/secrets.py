@@ -11,11 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from dzgrant.accounts import Accounts, AwsError, Role, classify, code
+from dzgrant.accounts import Accounts, AwsError, AwsFailure, Role, classify, code
 from dzgrant.errors import DzgrantError, Misconfigured, Refused, Transient
 from dzgrant.model import Admin, Arn, Credentials, Principal, Region
 from dzgrant.passwords import new_password
@@ -284,7 +283,7 @@ class _Secret:
         except AwsError as error:
             raise self._explained(error, done) from error
 
-    def _explained(self, error: ClientError | BotoCoreError, done: str) -> DzgrantError:
+    def _explained(self, error: AwsFailure, done: str) -> DzgrantError:
         if code(error) == "InvalidRequestException":
             # A name is still taken for a while after a deletion for ever.
             return Transient(f"the secret {self.name} can't be {done} yet: {code(error)}")

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=60.0, le=900, description="How long one worker may hold a principal without renewing.")
     datazone_rate: float = Field(
         default=8.0,
-        gt=0,
+        ge=1,
         le=100,
         description="Calls a second of each DataZone operation by this process; the quota is 8 per account and Region.",
     )

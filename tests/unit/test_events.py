@@ -36,6 +36,7 @@ def test_a_subscription_is_named_in_every_way_that_the_event_knows(kind: str) ->
         request="request1",
         listing="listing1",
         project="consumer1",
+        ended=kind != "Subscription Created",
     )
 
 

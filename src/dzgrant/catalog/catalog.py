@@ -76,6 +76,10 @@ class Catalog:
         """The project's environments that get access, in order of their ids."""
         return await self._environments.of_project(domain, project)
 
+    async def anchors(self, domain: str, project: str) -> tuple[Environment, ...]:
+        """V2: the environments that stand for the project now; V1: none, since each stands for itself."""
+        return await self._environments.of_project(domain, project) if await self._environments.is_v2(domain) else ()
+
     async def environment(self, domain: str, environment: str) -> EnvironmentState | None:
         """One environment of any blueprint; None when there is none."""
         return await self._environments.get(domain, environment)

@@ -62,6 +62,9 @@ class Environments:
         """Raises `Misconfigured` when the domain can't be read, or lacks a configured blueprint."""
         await self._domain(domain)
 
+    async def is_v2(self, domain: str) -> bool:
+        return (await self._domain(domain)).v2
+
     async def of_project(self, domain: str, project: str) -> tuple[Environment, ...]:
         """In order of their ids. One call in the usual case, of one blueprint and less than fifty environments."""
         kind = await self._domain(domain)

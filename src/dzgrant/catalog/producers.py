@@ -24,6 +24,8 @@ _CONNECTION_SECONDS = 300.0
 # RDS rotates its master secret every seven days by default; a refused login asks for it afresh anyway.
 _CREDENTIALS_SECONDS = 300.0
 _NOT_FOUND = "EntityNotFoundException"
+# Not there, or scheduled for deletion.
+_SECRET_GONE = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 
 
 class _Login(BaseModel):
@@ -86,21 +88,36 @@ class Producers:
         """
         if not fresh and (cached := self._credentials.get(admin)):
             return cached
-        login = await (self._from_secret(admin, admin.secret) if admin.secret else self._from_connection(admin))
+        login = await self._login(admin)
         found = self._credentials[admin] = Credentials(username=login.username, password=login.password)
         return found
 
-    async def _from_secret(self, admin: Admin, secret: str) -> _Login:
+    async def _login(self, admin: Admin) -> _Login:
+        if admin.secret is None:
+            return await self._from_connection(admin)
+        if (found := await self._from_secret(admin, admin.secret)) is not None:
+            return found
+        # The connection may name another secret since the grant: a revoke must not hang on the old one.
+        connection = await self.connection(admin.account, admin.region, admin.connection)
+        present = connection.secret if connection else None
+        if present and present != admin.secret and (found := await self._from_secret(admin, present)) is not None:
+            return found
+        raise Misconfigured(
+            f"there is no admin secret {present or admin.secret} of Glue connection {admin.connection}",
+            do="put it back, or name another in the connection",
+        )
+
+    async def _from_secret(self, admin: Admin, secret: str) -> _Login | None:
+        """None when the secret is gone, or about to be."""
         client = await self._accounts.secrets("producer", admin.account, admin.region)
         what = f"admin secret {secret} of Glue connection {admin.connection}"
         try:
             answer = await client.get_secret_value(SecretId=secret)
         except AwsError as error:
-            raise classify(
-                error,
-                f"{what} can't be read",
-                do="let it exist, and give the producer role secretsmanager:GetSecretValue and kms:Decrypt",
-            ) from error
+            if code(error) in _SECRET_GONE:
+                return None
+            do = "give the producer role secretsmanager:GetSecretValue and kms:Decrypt"
+            raise classify(error, f"{what} can't be read", do=do) from error
         try:
             return _Login.model_validate_json(answer.get("SecretString", ""))
         except ValidationError:

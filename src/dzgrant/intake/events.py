@@ -45,6 +45,8 @@ class SubscriptionHint(_Event):
     listing: str | None
     project: str | None
     """The consumer's."""
+    ended: bool
+    """It was revoked or cancelled, says the event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +220,7 @@ def _subscription(envelope: object) -> SubscriptionHint:
         request=data.subscription_request_id,
         listing=listing,
         project=project,
+        ended=event.kind != "Subscription Created",
     )
 
 

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from dzgrant.accounts import AwsError, classify
+from dzgrant.accounts import AwsError, AwsFailure, classify
 from dzgrant.batch import SIZE, Batch
 from dzgrant.errors import DzgrantError, Transient
 
@@ -36,7 +34,7 @@ _REASON_LENGTH = 1024
 # SQS's reference names the first two; it answers the third for a receipt handle that has expired.
 _GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"})
 
-_Answer = ClientError | BotoCoreError | str | None
+_Answer = AwsFailure | str | None
 """What became of one entry of a batch: the whole request's error, the entry's own error code, or nothing wrong."""
 
 

@@ -77,11 +77,13 @@ def _next(principal: Principal, admin: Admin, prior: PrincipalRecord | None, *, 
     # Intent before effect: a grant may bring a removed login back, a revoke may leave one that no longer works.
     removed = prior.state is PrincipalState.REMOVED
     pending = removed if wanted else not removed
+    # A revoke may come with an older claim's admin; only a grant brings a newer one. As long as something may be left of
+    # the principal, its secret lies where its first admin is: another way to the same database must not lead elsewhere.
+    newer = wanted and (removed or (admin.account, admin.region) == (prior.admin.account, prior.admin.region))
     return replace(
         prior,
         principal=principal,
-        # A revoke may come with an older claim's admin; only a grant brings a newer one.
-        admin=admin if wanted else prior.admin,
+        admin=admin if newer else prior.admin,
         state=PrincipalState.PENDING if pending else prior.state,
         fence=prior.fence + 1,
         updated_at=now,

@@ -17,7 +17,7 @@ from uuid import uuid4
 import structlog
 from cachetools import LRUCache
 
-from dzgrant.errors import LeaseHeld, Transient
+from dzgrant.errors import EnvironmentEnded, LeaseHeld, Transient
 from dzgrant.ledger import items, keys, listing
 from dzgrant.ledger.bid import Bid, bid
 from dzgrant.ledger.items import Holding
@@ -121,8 +121,11 @@ class Ledger:
                 if 0 in cancelled.failed:
                     raise
                 for at in cancelled.failed:
-                    if (key := writes[at - 1].key).sk in (keys.SUBSCRIPTION, keys.ENVIRONMENT):
-                        raise Transient(f"{key.pk} has ended meanwhile", do="its status is read again") from None
+                    key = writes[at - 1].key
+                    if key.sk == keys.ENVIRONMENT:
+                        raise EnvironmentEnded("the environment is being deleted", do="its status is read again") from None
+                    if key.sk == keys.SUBSCRIPTION:
+                        raise Transient("the subscription has ended meanwhile", do="its status is read again") from None
                 writes = [write for at, write in enumerate(writes, 1) if at not in cancelled.failed]
 
     def _refuse_while_held(self, seen: Holding | None) -> None:
@@ -221,9 +224,9 @@ class Ledger:
             for subscription in sorted(grant.subscriptions)
         )
 
-    async def reopen_environment(self, environment: str) -> None:
-        """Takes the mark off: the environment lives (again). Nothing happens where there is none."""
-        await self._store.delete(keys.ending(environment))
+    async def reopen_environment(self, environment: str) -> bool:
+        """Takes the mark off, for the environment lives (again); whether there was one."""
+        return await self._store.delete(keys.ending(environment))
 
     async def refuse(self, *, domain: str, subscription: str, project: str | None, reason: str) -> None:
         """Records why a subscription can't be served, until it is or has ended. Users and roles have no `project`."""

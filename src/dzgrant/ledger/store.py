@@ -83,9 +83,11 @@ class Store:
             raise self._explained(error) from error
         return answer["Attributes"]
 
-    async def delete(self, key: Key) -> None:
+    async def delete(self, key: Key) -> bool:
+        """Whether it was there."""
         with self._explaining():
-            await self._client.delete_item(TableName=self._table, Key=_plain(key))
+            answer = await self._client.delete_item(TableName=self._table, Key=_plain(key), ReturnValues="ALL_OLD")
+        return bool(answer.get("Attributes"))
 
     async def get(self, key: Key) -> Item | None:
         """Strongly consistent."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from dzgrant.catalog import Catalog, SubscriptionGrant
-from dzgrant.errors import DzgrantError, Misconfigured, Refused, Transient
+from dzgrant.errors import DzgrantError, EnvironmentEnded, Misconfigured, Refused, Transient
 from dzgrant.intake.events import EnvironmentHint, Hint, SubscriptionGrantHint, SubscriptionHint
 from dzgrant.ledger import Claim, Ledger
 from dzgrant.model import Environment, Subscription, SubscriptionStatus, Wanted
@@ -25,7 +25,8 @@ from dzgrant.saga.runner import Runner
 
 # In one journey: its steps do the tables one after the other within one bound, and one transaction holds them all.
 _TABLES_AT_ONCE = 25
-# A subscription may take seconds to appear after its event; one that never does is no work.
+_PRINCIPALS_AT_ONCE = 16
+# DataZone may be behind its own event for seconds; what it never says is not so.
 _MAY_STILL_APPEAR = timedelta(minutes=15)
 
 
@@ -62,9 +63,11 @@ class Converge:
             if known := refused.subject.subscription or hint.subscription:
                 await self._refuse(refused, hint.domain, known, hint.project)
             raise
+        if found is not None and _young(hint) and hint.ended and found.status is SubscriptionStatus.APPROVED:
+            raise Transient("DataZone says that the subscription is approved (still)").about(subscription=found.id)
         if found is not None:
             await self.subscription(found)
-        elif datetime.now(UTC) - hint.time < _MAY_STILL_APPEAR:
+        elif _young(hint):
             raise Transient("DataZone does not know the subscription (yet)").about(subscription=hint.subscription)
         elif hint.subscription is not None:
             # Deleted in DataZone: nobody approves it any more.
@@ -88,12 +91,12 @@ class Converge:
 
     async def reconcile(self, subscription: Subscription) -> None:
         """As `subscription`, and takes away what it once wanted and no longer does: an environment or a table that went."""
-        await self.subscription(subscription)
-        if not self.stands(subscription):
-            return
-        wanted = {(one.principal.id, one.path.key) for one in await self.desired(subscription)}
+        # Read before what is desired: a claim that comes in between is newer than that, and is not to go.
         claims = await self._ledger.claims(subscription.id)
-        await self._revoke([claim for claim in claims if (claim.principal.id, claim.path.key) not in wanted])
+        if self.stands(subscription):
+            wanted = {(one.principal.id, one.path.key) for one in await self.desired(subscription)}
+            await self._revoke([claim for claim in claims if (claim.principal.id, claim.path.key) not in wanted])
+        await self.subscription(subscription)
 
     async def desired(self, subscription: Subscription) -> tuple[Wanted, ...]:
         """All that an approved subscription wants, custom subscription targets included; nothing of one that ended.
@@ -123,23 +126,42 @@ class Converge:
 
     async def _environment_hint(self, hint: EnvironmentHint) -> None:
         found = await self._catalog.environment(hint.domain, hint.environment)
-        if found is None or not found.live:
-            if hint.deleted or found is None:
-                await self._revoke(await self._ledger.end_environment(hint.environment))
-            return
-        await self._ledger.reopen_environment(hint.environment)
-        if found.eligible:
+        if found is None or (hint.deleted and not found.live):
+            await self._close(hint)
+        elif hint.deleted and _young(hint):
+            raise Transient("DataZone says that the environment lives (still)").about(environment=hint.environment)
+        elif found.live and await self._open(hint.domain, hint.environment) and found.eligible:
             await self._backfill(found.environment)
+
+    async def _open(self, domain: str, environment: str) -> bool:
+        """Takes the mark of its deletion off a live environment; whether it is live still.
+
+        Its deletion may have begun since it was looked at, and found nothing to take away: so it is looked at again.
+        """
+        if not await self._ledger.reopen_environment(environment):
+            return True
+        found = await self._catalog.environment(domain, environment)
+        if found is not None and found.live:
+            return True
+        await self._revoke(await self._ledger.end_environment(environment))
+        return False
+
+    async def _close(self, hint: EnvironmentHint) -> None:
+        await self._revoke(await self._ledger.end_environment(hint.environment))
+        if hint.project is not None:
+            # Another environment may stand for the project from now on.
+            for anchor in await self._catalog.anchors(hint.domain, hint.project):
+                await self._backfill(anchor)
 
     async def _backfill(self, environment: Environment) -> None:
         wanted: list[Wanted] = []
-        refusals: list[DzgrantError] = []
+        failures: list[DzgrantError] = []
         async for subscription in self._catalog.approved(environment.domain, environment.project):
             try:
                 wanted += await self._wanted(subscription, (environment,))
-            except Refused as refused:
-                refusals.append(refused)
-        await self._grant(wanted, refusals)
+            except DzgrantError as failure:
+                failures.append(failure.about(subscription=subscription.id))
+        await self._grant(wanted, failures)
 
     async def _subscription_grant_hint(self, hint: SubscriptionGrantHint) -> None:
         grant = await self._catalog.subscription_grant(hint.domain, hint.grant)
@@ -150,33 +172,42 @@ class Converge:
         )
         if subscription is None:
             return
-        if not grant.custom or grant.environment is None:
+        if grant.custom and grant.environment is not None:
+            await self._custom_grant(grant, grant.environment, subscription)
+        elif grant.environment is not None and grant.provider is None and grant.leaving:
+            # Its target went first: nobody waits for an answer.
+            await self._withdraw(subscription, grant.environment)
+        else:
             await self.subscription(subscription)
-            return
-        found = await self._catalog.environment(hint.domain, grant.environment)
+
+    async def _custom_grant(self, grant: SubscriptionGrant, environment: str, subscription: Subscription) -> None:
+        found = await self._catalog.environment(grant.domain, environment)
         wanted = not grant.leaving and self.stands(subscription) and found is not None and found.live
         try:
             if wanted and found is not None:
                 await self._grant(await self._wanted(subscription, (found.environment,)))
-            else:
-                await self._leave(subscription, grant.environment, kept=found is not None and found.eligible)
+                # It may have been withdrawn meanwhile, by an event that found nothing to take away yet.
+                now = await self._catalog.subscription_grant(grant.domain, grant.id)
+                wanted = now is not None and not now.leaving
+            if not wanted:
+                await self._withdraw(subscription, environment)
         except Refused as refused:
             await self._answer(grant, "GRANT_FAILED" if wanted else "REVOKE_FAILED", str(refused))
             raise
         await self._answer(grant, "GRANTED" if wanted else "REVOKED", None)
 
-    async def _leave(self, subscription: Subscription, environment: str, *, kept: bool) -> None:
-        """Takes the subscription's tables from one environment, unless its blueprint gives it them anyway (`kept`)."""
+    async def _withdraw(self, subscription: Subscription, environment: str) -> None:
+        """Takes the subscription's tables from one environment. Raises `Refused` where its blueprint gives it them anyway."""
         if not self.stands(subscription):
             await self._end(subscription.id)
-        elif kept:
+            return
+        if any(one.id == environment for one in await self._catalog.environments(subscription.domain, subscription.project)):
             raise Refused(
                 "the environment's blueprint has access as long as the subscription is approved",
                 do="cancel the subscription, or take the blueprint out of DZGRANT_ENVIRONMENT_BLUEPRINTS",
             ).about(subscription=subscription.id, environment=environment)
-        else:
-            claims = await self._ledger.claims(subscription.id)
-            await self._revoke([claim for claim in claims if claim.principal.environment.id == environment])
+        claims = await self._ledger.claims(subscription.id)
+        await self._revoke([claim for claim in claims if claim.principal.environment.id == environment])
 
     async def _answer(self, grant: SubscriptionGrant, status: GrantStatus, failure: str | None) -> None:
         for asset in grant.assets:
@@ -209,13 +240,23 @@ class Converge:
             try:
                 for start in range(0, len(group), _TABLES_AT_ONCE):
                     journey = await self._moved(group[start : start + _TABLES_AT_ONCE], move)
-                    errors.extend(journey.refused.values())
+                    errors.extend((journey.refused | journey.waiting)[path] for path in journey.failed)
+            except EnvironmentEnded as ended:
+                place = group[0].principal.environment
+                await self._open(place.domain, place.id)
+                errors.append(ended)
             except DzgrantError as error:
                 errors.append(error.about(subscription=group[0].subscription))
 
+        principals = asyncio.Semaphore(_PRINCIPALS_AT_ONCE)
+
+        async def paced(group: Sequence[C]) -> None:
+            async with principals:
+                await one(group)
+
         async with asyncio.TaskGroup() as tasks:
             for group in by_principal.values():
-                tasks.create_task(one(group))
+                tasks.create_task(paced(group))
         if errors:
             raise min(errors, key=lambda error: isinstance(error, Refused))
 
@@ -226,3 +267,7 @@ class Converge:
         except Misconfigured as error:
             await tell_stuck(self._reporter, group[0], error, time.monotonic() - began)
             raise
+
+
+def _young(hint: Hint) -> bool:
+    return datetime.now(UTC) - hint.time < _MAY_STILL_APPEAR

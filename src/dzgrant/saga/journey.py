@@ -49,7 +49,9 @@ class Journey:
     on after another may hold the lease (daemon.md B3, 6a).
     """
 
-    def __init__(self, means: Means, tell: Tell, bound: float, lease: Lease, progress: Progress, claims: Sequence[Claim]) -> None:
+    def __init__(
+        self, *, means: Means, tell: Tell, bound: float, lease: Lease, progress: Progress, claims: Sequence[Claim]
+    ) -> None:
         self.principal = lease.principal
         self.began = time.monotonic()
         self.progress = progress
@@ -96,6 +98,11 @@ class Journey:
     def paths(self) -> tuple[TablePath, ...]:
         """The tables of this journey, each once."""
         return tuple(dict.fromkeys(claim.path for claim in self.claims))
+
+    @property
+    def failed(self) -> tuple[TablePath, ...]:
+        """The claimed tables that were not granted."""
+        return tuple(path for path in self.paths if path in self.refused or path in self.waiting)
 
     async def perform(self, effect: Effect) -> None:
         """Carries one effect out and notes in `progress` what it showed."""

@@ -36,14 +36,14 @@ async def tell_stuck(reporter: Reporter, claim: Claim | Wanted, error: DzgrantEr
 def _outcomes(journey: Journey) -> Iterator[Outcome]:
     seconds = time.monotonic() - journey.began
     for claim in journey.claims:
-        refused = journey.refused.get(claim.path)
+        failure = journey.refused.get(claim.path) or journey.waiting.get(claim.path)
         reach = journey.reach.get(claim.path)
         yield Outcome(
             kind=_kind(journey, claim.path),
             principal=journey.principal,
             table=str(journey.tables.get(claim.path, claim.path)),
             subscription=claim.subscription,
-            reason=str(refused) if refused else journey.dropped.detail if journey.dropped else None,
+            reason=str(failure) if failure else journey.dropped.detail if journey.dropped else None,
             login_outcome=journey.dropped.outcome if journey.dropped else None,
             readable_through=reach.through if reach else None,
             seconds=seconds,
@@ -52,5 +52,7 @@ def _outcomes(journey: Journey) -> Iterator[Outcome]:
 
 def _kind(journey: Journey, path: TablePath) -> OutcomeKind:
     if journey.progress.aim is Aim.REVOKE:
-        return OutcomeKind.REVOKED if path in journey.leaving else OutcomeKind.KEPT
+        return OutcomeKind.KEPT if path.key in journey.kept else OutcomeKind.REVOKED
+    if path in journey.waiting:
+        return OutcomeKind.STUCK
     return OutcomeKind.FAILED if path in journey.refused else OutcomeKind.GRANTED

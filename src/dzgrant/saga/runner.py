@@ -1,8 +1,4 @@
-"""One principal at a time: take its lease, walk its road, tell what came of it.
-
-An effect starts only while the lease outlasts its bound, and is cut off at the bound; so nothing that this process
-began goes on after another may hold the lease (daemon.md B3, 6a).
-"""
+"""One principal at a time: take its lease, walk its road, give the lease back whatever happens."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused, Transient
+from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused
 from dzgrant.ledger import Claim, Lease
 from dzgrant.model import PrincipalState, Wanted
 from dzgrant.saga.journey import Journey, Means, Tell
@@ -31,7 +27,7 @@ class Runner:
     def __init__(self, means: Means, *, tell: Tell, effect_seconds: float, observe: Observe) -> None:
         self._means = means
         self._tell = tell
-        self._effect_seconds = effect_seconds
+        self._bound = effect_seconds
         self._observe = observe
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -41,24 +37,22 @@ class Runner:
         async with self._locks.setdefault(principal.id, asyncio.Lock()):
             lease = await self._means.ledger.acquire(principal, admin, wanted=wanted)
             trusted = lease.prior is not None and lease.prior.state is PrincipalState.ACTIVE
-            claims = [Claim.of(one) for one in wanted]
-            return await self._walk(
-                Journey(self._means, self._tell, lease, Progress(aim=Aim.GRANT, trusted=trusted), claims), lease
-            )
+            return await self._walk(lease, Progress(aim=Aim.GRANT, trusted=trusted), [Claim.of(one) for one in wanted])
 
     async def revoke(self, claims: Sequence[Claim]) -> Journey:
         """Takes away what one principal has by these claims alone. Raises what stopped it."""
         principal, admin = claims[0].principal, claims[0].admin
         async with self._locks.setdefault(principal.id, asyncio.Lock()):
             lease = await self._means.ledger.acquire(principal, admin, unwanted=claims)
-            return await self._walk(Journey(self._means, self._tell, lease, Progress(aim=Aim.REVOKE), claims), lease)
+            return await self._walk(lease, Progress(aim=Aim.REVOKE), claims)
 
-    async def _walk(self, journey: Journey, lease: Lease) -> Journey:
+    async def _walk(self, lease: Lease, progress: Progress, claims: Sequence[Claim]) -> Journey:
+        journey = Journey(means=self._means, tell=self._tell, bound=self._bound, lease=lease, progress=progress, claims=claims)
         try:
             if journey.progress.aim is Aim.REVOKE:
                 await journey.survey()
             while (effect := next_effect(journey.progress)) is not None:
-                await self._step(journey, lease, effect)
+                await self._step(journey, effect)
         except LeaseLost:
             raise
         except DzgrantError as error:
@@ -77,17 +71,10 @@ class Runner:
         except DzgrantError as unwritten:
             log.warning("suspension_not_recorded", principal=journey.principal.id, error=str(unwritten))
 
-    async def _step(self, journey: Journey, lease: Lease, effect: Effect) -> None:
-        try:
-            lease.check(self._effect_seconds)
-        except LeaseLost:
-            await lease.renew()
+    async def _step(self, journey: Journey, effect: Effect) -> None:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._effect_seconds):
-                await journey.perform(effect)
-        except TimeoutError:
-            raise Transient(f"{effect} took longer than {self._effect_seconds:.0f} s") from None
+            await journey.perform(effect)
         except Refused as refused:
             if journey.progress.aim is Aim.GRANT:
                 raise
