@@ -23,6 +23,8 @@ class Sample:
     calls: tuple[Call, ...]
     statements: int
     round_trips: int
+    database_ms: float
+    """What all the round trips took."""
     cpu_ms: float
     began: float
     """Seconds since the epoch."""
@@ -41,6 +43,14 @@ class Sample:
     def calls_in_a_row(self) -> int:
         before = [call.operation for call in self.calls[: self._copied + 1]]
         return len(before) - (len(_SIDE_BY_SIDE & set(before)) - 1)
+
+    @property
+    def stage_ms(self) -> float:
+        """What the local cloud and the database took beyond the injected waits: this machine's time, not the worker's."""
+        before = self.calls[: self._copied + 1]
+        own = {call.operation: (call.seconds or 0) * 1000 - CALL_MS for call in before if call.operation in _SIDE_BY_SIDE}
+        in_a_row = sum((call.seconds or 0) * 1000 - CALL_MS for call in before if call.operation not in own)
+        return in_a_row + max(own.values(), default=0.0) + self.database_ms - self.round_trips * ROUND_TRIP_MS
 
     @property
     def _copied(self) -> int:
@@ -80,6 +90,15 @@ class Samples:
         return quantiles([sample.secret_ms for sample in self.all], n=20, method="inclusive")[-1]
 
     @property
+    def stage_ms(self) -> float:
+        return median(sample.stage_ms for sample in self.all)
+
+    @property
+    def secret_ratio(self) -> float:
+        """Median of the time to a working secret, without the stage's own time, to its floor."""
+        return median((sample.secret_ms - sample.stage_ms) / sample.floor_ms for sample in self.all)
+
+    @property
     def floor_ms(self) -> float:
         return median(sample.floor_ms for sample in self.all)
 
@@ -100,7 +119,7 @@ class Costs:
 
 def costs(engine: str, events: int, **settings: str) -> Costs:
     """Of so many principals on one source, with everything warm but `cold`. `settings` as in `world`."""
-    with world(engine, **settings) as stage:
+    with world(engine, settings) as stage:
         start = len(stage.calls())
         stage.create_tables(["orders", "items"])
         orders, items = stage.publish("orders"), stage.publish("items")
@@ -131,7 +150,7 @@ def _each(stage: World, ids: Sequence[str], act: Callable[[str], object], outcom
 def _sample(stage: World, act: Callable[[], object], outcome: str) -> Sample:
     stage.control.forget_calls()
     seen, cpu = stage.daemon.seen[outcome], stage.daemon.cpu
-    statements, round_trips = stage.statements(), stage.line.round_trips
+    statements, round_trips, waited = stage.statements(), stage.line.round_trips, stage.line.waited
     began = time.time()
     act()
     stage.daemon.until(outcome, seen + 1, seconds=_SECONDS)
@@ -140,6 +159,7 @@ def _sample(stage: World, act: Callable[[], object], outcome: str) -> Sample:
         calls=tuple(stage.calls()),
         statements=stage.statements() - statements,
         round_trips=stage.line.round_trips - round_trips,
+        database_ms=(stage.line.waited - waited) * 1000,
         cpu_ms=(stage.daemon.cpu - cpu) * 1000,
         began=began,
     )

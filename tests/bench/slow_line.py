@@ -22,7 +22,9 @@ class SlowLine:
     seconds: float
     port: int = 0
     round_trips: int = 0
-    """How often a client spoke first, or after its server had spoken: connects and TLS handshakes included."""
+    """How often the server answered: connects and TLS handshakes included, a farewell not."""
+    waited: float = 0.0
+    """Seconds for which the client waited for these answers, the injected delay included."""
 
     async def serve(self, ready: Event, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -39,7 +41,7 @@ class _Server(asyncio.Protocol):
         self._client = client
 
     def data_received(self, data: bytes) -> None:
-        self._client.answered = True
+        self._client.heard()
         self._client.transport.write(data)
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -53,7 +55,7 @@ class _Client(asyncio.Protocol):
 
     def __init__(self, line: SlowLine) -> None:
         self._line = line
-        self.answered = True
+        self._asked_at: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -61,10 +63,16 @@ class _Client(asyncio.Protocol):
         self._server = self._loop.create_task(self._loop.create_connection(lambda: _Server(self), HOST, self._line.server))
 
     def data_received(self, data: bytes) -> None:
-        if self.answered:
-            self._line.round_trips += 1
-        self.answered = False
+        if self._asked_at is None:
+            self._asked_at = self._loop.time()
         self._later(lambda server: server.write(data))
+
+    def heard(self) -> None:
+        """The server has answered."""
+        if self._asked_at is not None:
+            self._line.round_trips += 1
+            self._line.waited += self._loop.time() - self._asked_at
+            self._asked_at = None
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._later(lambda server: server.close())

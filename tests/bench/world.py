@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,10 @@ from dzgrant.localcloud import databases, process
 from dzgrant.localcloud.client import Control
 from dzgrant.localcloud.commands import AddEnvironment, AddProject, Approve, Call, Latency, Publish, Revoke, Subscribe
 from dzgrant.localcloud.databases import Server
+from dzgrant.localcloud.places import DOMAIN
 from tests.bench.daemon import Daemon, Stuck, running
 from tests.bench.slow_line import SlowLine, slow_line
+from tests.envelopes import envelope
 
 CALL_MS = 20.0
 ROUND_TRIP_MS = 5.0
@@ -79,8 +82,11 @@ class World:
         return self.control.do(Subscribe(listing=listing, project=project, events=False)).id
 
     def approve(self, request: str) -> str:
-        """The event `Subscription Created` is on its way; the subscription."""
-        return self.control.do(Approve(request=request)).subscription
+        """Approves it, and sends of DataZone's events the one that dzgrant asks EventBridge for; the subscription."""
+        subscription = self.control.do(Approve(request=request, events=False)).subscription
+        event = envelope("Subscription Created", subscription, {"subscriptionRequestId": request}, domain=DOMAIN)
+        self.control.send(json.dumps(event))
+        return subscription
 
     def revoke(self, subscription: str) -> None:
         self.control.do(Revoke(subscription=subscription))
@@ -108,20 +114,23 @@ def _quiet(calls: Sequence[Call]) -> bool:
 
 
 @contextmanager
-def world(engine: str, **settings: str) -> Iterator[World]:
-    """`engine` is one of `SERVERS`; `settings` are DZGRANT_* variables, in lower case. Everything ends with the block."""
+def world(engine: str, settings: Mapping[str, str], *, far: bool = True) -> Iterator[World]:
+    """`engine` is one of `SERVERS`; `settings` are DZGRANT_* variables, in lower case. Everything ends with the block.
+
+    Not `far`: calls and round trips take only what they take here.
+    """
     with (
         process.running() as cloud,
         SERVERS[engine](CA()) as server,
-        slow_line(server.port, ROUND_TRIP_MS) as line,
+        slow_line(server.port, ROUND_TRIP_MS if far else 0.0) as line,
         TemporaryDirectory(prefix="dzgrant-bench-") as folder,
     ):
         asyncio.run(server.create_database(DATABASE))
-        cloud.control.do(Latency(milliseconds=CALL_MS))
+        cloud.control.do(Latency(milliseconds=CALL_MS if far else 0.0))
         chosen = {f"DZGRANT_{name.upper()}": value for name, value in settings.items()}
         environment = {
             **cloud.environment,
-            "DZGRANT_DOMAIN_IDS": "dzd_local",
+            "DZGRANT_DOMAIN_IDS": DOMAIN,
             "DZGRANT_DATABASE_CA_BUNDLE": str(server.ca_file),
             "DZGRANT_HTTP_PORT": "0",
         }
