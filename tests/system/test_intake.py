@@ -22,6 +22,7 @@ from dzgrant.intake.consumer import Consumer, Handle
 from dzgrant.intake.events import Hint, SubscriptionHint
 from dzgrant.intake.queue import Lost, open_queue
 from dzgrant.localcloud import commands as c
+from dzgrant.localcloud.places import GOVERNANCE, REGION
 from dzgrant.localcloud.process import LocalCloud, running
 from dzgrant.metrics import Metrics
 from dzgrant.settings import Settings, load
@@ -228,7 +229,22 @@ async def test_what_cannot_succeed_yet_comes_again(world: World, error: Exceptio
     assert world.counted("delayed") == 1
     assert await world.left() == 0
     conflicts = world.metrics.registry.get_sample_value("dzgrant_retries_total", {"why": "lease_held"})
-    assert conflicts == (1 if isinstance(error, LeaseHeld) else 0)
+    assert (conflicts or 0) == (1 if isinstance(error, LeaseHeld) else 0)
+
+
+async def test_what_only_waits_outlasts_the_queues_own_limit_of_receives(world: World) -> None:
+    policy = {
+        "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{GOVERNANCE}:{world.dead_letters.rsplit('/', 1)[1]}",
+        "maxReceiveCount": "2",
+    }
+    await world.client.set_queue_attributes(QueueUrl=world.queue, Attributes={"RedrivePolicy": json.dumps(policy)})
+    handler = Handler(raises={"sub1": [Transient("not now", retry_after=0.1) for _ in range(5)]})
+    await world.send(body("sub1"))
+    async with world.consuming(handler):
+        await until(lambda: world.counted("handled") == 1)
+    assert world.counted("delayed") == 5
+    assert await world.left() == 0
+    assert await world.receive(world.dead_letters) == []
 
 
 async def test_a_delayed_message_stays_away_although_it_had_a_heartbeat(world: World, cloud: LocalCloud) -> None:

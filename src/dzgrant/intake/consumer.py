@@ -213,7 +213,12 @@ class Consumer:
             case _:
                 log.error("handler_failed", exc_info=failure, seconds=again)
         self._metrics.retries.labels(_why(failure)).inc()
-        await self._hide(delivery, seconds)
+        if self._queue.wears_out(delivery):
+            # What only waits is tried for ever. A crash between these two makes a duplicate, which changes nothing.
+            await self._queue.send_again(delivery, seconds)
+            await self._delete(delivery)
+        else:
+            await self._hide(delivery, seconds)
         return "delayed"
 
     async def _hide(self, delivery: Delivery, seconds: float) -> None:

@@ -27,6 +27,10 @@ LONGEST_POLL = 20
 LONGEST_HIDDEN = 43_200
 """Seconds for which SQS keeps a message invisible, counted from its receipt, however often that is extended."""
 
+_LONGEST_DELAY = 900
+# SQS's own, where a queue's attributes do not say.
+_RETENTION = 345_600
+
 # SQS allows ten message attributes; these two are ours.
 _MAX_ATTRIBUTES = 10 - 2
 _REASON_LENGTH = 1024
@@ -64,13 +68,30 @@ class Delivery:
         return LONGEST_HIDDEN - 1 - (time.monotonic() - self.received_at)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetters:
+    """What a queue's RedrivePolicy says: where SQS moves a message by itself, and when it is received again after how often."""
+
+    url: str
+    after_receives: int
+
+
 class Queue:
     """Tasks share it. Its methods raise `Transient` or `Misconfigured` when AWS does not do as asked."""
 
-    def __init__(self, client: SQSClient, url: str, dead_letters: str | None, poll_seconds: int = LONGEST_POLL) -> None:
+    def __init__(
+        self,
+        client: SQSClient,
+        url: str,
+        dead_letters: DeadLetters | None,
+        *,
+        retention: float,
+        poll_seconds: int = LONGEST_POLL,
+    ) -> None:
         self._client = client
         self._url = url
         self._dead_letters = dead_letters
+        self._retention = retention
         self._poll_seconds = poll_seconds
         self._delete = Batch(self._delete_all)
         self._change = Batch(self._change_all)
@@ -115,14 +136,24 @@ class Queue:
         attributes = dict(list(delivery.attributes.items())[:_MAX_ATTRIBUTES])
         attributes["dzgrant.reason"] = {"DataType": "String", "StringValue": reason}
         attributes["dzgrant.message"] = {"DataType": "String", "StringValue": delivery.id}
-        try:
-            await self._client.send_message(
-                QueueUrl=self._dead_letters, MessageBody=delivery.body, MessageAttributes=attributes
-            )
-        except AwsError as failed:
-            what = f"the dead-letter queue {self._dead_letters} can't be written"
-            raise classify(failed, what, do="give the worker sqs:SendMessage on it") from failed
+        await self._send(self._dead_letters.url, delivery.body, attributes, 0)
         return True
+
+    def wears_out(self, delivery: Delivery) -> bool:
+        """Whether SQS would soon drop the message, or move it away by itself, though it only waits."""
+        age = (datetime.now(UTC) - delivery.sent_at).total_seconds()
+        received_enough = self._dead_letters is not None and delivery.receives >= self._dead_letters.after_receives / 2
+        return received_enough or age >= self._retention / 2
+
+    async def send_again(self, delivery: Delivery, seconds: float) -> None:
+        """A copy, new to SQS, that becomes visible after so many seconds, 900 at most."""
+        await self._send(self._url, delivery.body, delivery.attributes, min(round(seconds), _LONGEST_DELAY))
+
+    async def _send(self, url: str, body: str, attributes: dict[str, MessageAttributeValueOutputTypeDef], delay: int) -> None:
+        try:
+            await self._client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes, DelaySeconds=delay)
+        except AwsError as failed:
+            raise classify(failed, f"the queue {url} can't be written", do="give the worker sqs:SendMessage on it") from failed
 
     async def reachable(self) -> None:
         """Raises unless the queue answers."""
@@ -157,10 +188,17 @@ async def open_queue(client: SQSClient, url: str, *, poll_seconds: int = LONGEST
 
     Raises `Misconfigured` when either is not there or must not be used, `Transient` when AWS does not answer.
     """
-    policy = (await _attributes(client, url)).get("RedrivePolicy")
-    if not policy:
-        return Queue(client, url, None, poll_seconds)
-    arn = str(json.loads(policy)["deadLetterTargetArn"])
+    attributes = await _attributes(client, url)
+    retention = float(attributes.get("MessageRetentionPeriod", _RETENTION))
+    dead_letters = None
+    if policy := attributes.get("RedrivePolicy"):
+        redrive = json.loads(policy)
+        where = await _dead_letters(client, url, str(redrive["deadLetterTargetArn"]))
+        dead_letters = DeadLetters(url=where, after_receives=int(redrive["maxReceiveCount"]))
+    return Queue(client, url, dead_letters, retention=retention, poll_seconds=poll_seconds)
+
+
+async def _dead_letters(client: SQSClient, url: str, arn: str) -> str:
     account, name = arn.split(":")[4:6]
     try:
         found = await client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
@@ -168,12 +206,12 @@ async def open_queue(client: SQSClient, url: str, *, poll_seconds: int = LONGEST
         raise classify(
             error, f"the dead-letter queue {arn} of {url} can't be found", do="let its policy allow the worker sqs:GetQueueUrl"
         ) from error
-    return Queue(client, url, found["QueueUrl"], poll_seconds)
+    return found["QueueUrl"]
 
 
 async def _attributes(client: SQSClient, url: str) -> dict[str, str]:
     try:
-        answer = await client.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+        answer = await client.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy", "MessageRetentionPeriod"])
     except AwsError as error:
         raise classify(error, f"the queue {url} does not answer", do="check DZGRANT_QUEUE_URL and its policy") from error
     return {str(name): value for name, value in answer.get("Attributes", {}).items()}
