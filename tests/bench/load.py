@@ -42,7 +42,9 @@ class Stream:
     """What a stream of grants asked, from its first event to its last outcome."""
 
     per_second: float
+    """Grants that were made."""
     cores: float
+    """CPU of one grant times the grants asked for in a second, so that a worker that lags does not look cheap."""
     behind: float
     """Seconds from the last event to the last outcome."""
     mebibytes: float
@@ -63,7 +65,7 @@ def stream(engine: str, per_second: float, grants: int) -> Stream:
         ended = time.monotonic()
         return Stream(
             per_second=grants / (ended - began),
-            cores=(stage.daemon.cpu - cpu) / (ended - began),
+            cores=(stage.daemon.cpu - cpu) / grants * per_second,
             behind=ended - sent,
             mebibytes=stage.daemon.mebibytes,
         )
