@@ -77,16 +77,12 @@ async def _let_have(story: Story, admin: Credentials) -> None:
 
 
 async def _set_password(story: Story, admin: Credentials) -> None:
-    password = admin.password.get_secret_value()
-    if story.server.engine == "postgresql":
-        await story.server.execute(f"ALTER ROLE {admin.username} PASSWORD '{password}'")
-        # Sessions that are open know nothing of it; a failover, which often comes with it, ends them.
-        await story.server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{admin.username}'")
-    else:
-        await story.server.execute(f"ALTER USER {admin.username} IDENTIFIED BY '{password}'")
-        rows = await story.server.execute(f"SELECT id FROM information_schema.processlist WHERE user = '{admin.username}'")
-        for (number,) in rows:
-            await story.server.execute(f"KILL {number}")
+    """Sessions that are open know nothing of it; a failover, which often comes with it, ends them."""
+    kind, end = ("ROLE", "SELECT pg_terminate_backend({})") if story.server.engine == "postgresql" else ("USER", "KILL {}")
+    word = "PASSWORD" if kind == "ROLE" else "IDENTIFIED BY"
+    await story.server.execute(f"ALTER {kind} {admin.username} {word} '{admin.password.get_secret_value()}'")
+    for number in await story.sessions(admin.username):
+        await story.server.execute(end.format(number))
 
 
 async def test_a_host_that_does_not_answer_is_waited_for(story: Story) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -149,15 +149,16 @@ class Lane:
         return story, table, story.publish(table)
 
 
-@contextmanager
-def _lanes(number: int, ca_bundle: Path, folder: Path) -> Iterator[list[Lane]]:
+@pytest.fixture(scope="module")
+def lanes(ca_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Lane]]:
+    """The same for every engine."""
+    folder, numbers = tmp_path_factory.mktemp("killed"), count()
     command = [sys.executable, "-m", "tests.system.killer"]
-    numbers = count()
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forker,
         ExitStack() as clouds,
     ):
-        running = [Cloud(clouds.enter_context(localcloud.running())) for _ in range(number)]
+        running = [Cloud(clouds.enter_context(localcloud.running())) for _ in range(_LANES)]
         for cloud in running:
             clouds.callback(cloud.close)
         lanes = [Lane(cloud, ca_bundle, folder, forker, numbers) for cloud in running]
@@ -241,19 +242,17 @@ async def _all(points: list[Callable[[Lane], Awaitable[None]]], lanes: list[Lane
 
 
 @pytest.mark.timeout(600)
-async def test_kill_9_at_every_call_and_statement(engine: Server, ca_bundle: Path, tmp_path: Path) -> None:
+async def test_kill_9_at_every_call_and_statement(engine: Server, lanes: list[Lane]) -> None:
     before = await logins(engine)
-    with _lanes(_LANES, ca_bundle, tmp_path) as lanes:
-        grant, revoke = await _learn(lanes[0], engine)
-        print(f"\n{engine.flavour}: {len(grant)} points of a grant, {len(revoke)} of a revoke")
-        attempts = [
-            _named(scene, engine, point)
-            for scene, points in ((_killed_in_the_grant, grant), (_killed_in_the_revoke, revoke))
-            for point in points
-        ]
-        began = time.monotonic()
-        await _all(attempts, lanes)
-        print(f"{len(attempts)} kills in {time.monotonic() - began:.0f} s")
+    grant, revoke = await _learn(lanes[0], engine)
+    attempts = [
+        _named(scene, engine, point)
+        for scene, points in ((_killed_in_the_grant, grant), (_killed_in_the_revoke, revoke))
+        for point in points
+    ]
+    began = time.monotonic()
+    await _all(attempts, lanes)
+    print(f"\n{engine.flavour}: {len(grant)} points of a grant, {len(revoke)} of a revoke; {time.monotonic() - began:.0f} s")
     assert await logins(engine) == before
 
 
