@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -36,5 +37,13 @@ async def play(server: Server, admin: Credentials) -> AsyncIterator[Playground]:
 async def database(play: Playground) -> AsyncIterator[Database]:
     """The playground's database, as dzgrant opens it."""
     opened = adapter(play.server.engine).open(play.source, play.admin, play.limits)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def impatient(play: Playground) -> AsyncIterator[Database]:
+    """The same, opened by one that waits for no lock for long."""
+    opened = adapter(play.server.engine).open(play.source, play.admin, replace(play.limits, lock_timeout=0.5))
     yield opened
     await opened.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from dzgrant.localcloud.databases import Run
 from dzgrant.model import Credentials, Table, TablePath
 from tests.engines.playground import SAID_NO, Playground
 
@@ -105,3 +106,9 @@ class MysqlPlayground(Playground):
                 return int(found)
 
             yield next_row
+
+    @asynccontextmanager
+    async def holding(self, holder: Credentials, login: Credentials) -> AsyncIterator[Run]:
+        async with self.server.session(login=holder) as run:
+            await run(f"SELECT GET_LOCK('dzgrant:{login.username}', 30)")
+            yield run

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from dzgrant.engines.contract import Limits, Owner
 from dzgrant.errors import LeaseLost
-from dzgrant.localcloud.databases import Server
+from dzgrant.localcloud.databases import Run, Server
 from dzgrant.model import Credentials, Source, Table, TablePath
 from dzgrant.passwords import new_password
 
@@ -37,6 +37,19 @@ class Holder:
     def check(self, seconds: float) -> None:
         if seconds > self.outlasts:
             raise LeaseLost("the lease ended")
+
+
+@dataclass(slots=True)
+class Ending:
+    """The permit of a worker whose lease ends after so many statements: what a crash leaves is what it leaves."""
+
+    statements: int
+    fence: int = 1
+
+    def check(self, seconds: float) -> None:
+        if not self.statements:
+            raise LeaseLost(f"the lease ended: a statement of {seconds} s has no room in it")
+        self.statements -= 1
 
 
 def consumer(password: SecretStr | None = None) -> Credentials:
@@ -108,6 +121,10 @@ class Playground(ABC):
     def reading(self, login: Credentials, table: Table) -> AbstractAsyncContextManager[Callable[[], Awaitable[int]]]:
         """A session of the consumer's in the midst of reading the table: each call reads one more row, without asking anew
         for the privilege where the engine lets it."""
+
+    @abstractmethod
+    def holding(self, holder: Credentials, login: Credentials) -> AbstractAsyncContextManager[Run]:
+        """A session of the holder's that has dzgrant's lock on the work on this login, after it waited for it if need be."""
 
     async def run(self, sql: str, login: Credentials | None = None) -> list[tuple[object, ...]]:
         """One statement in this database, as the superuser unless another login is given."""

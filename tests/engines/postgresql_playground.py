@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from dzgrant.localcloud.databases import Run
 from dzgrant.model import Credentials, Table, TablePath
 from tests.engines.playground import Playground
 
@@ -85,6 +86,17 @@ class PostgresqlPlayground(Playground):
                 return int(found)
 
             yield next_row
+
+    @asynccontextmanager
+    async def holding(self, holder: Credentials, login: Credentials) -> AsyncIterator[Run]:
+        async with self.holding_key(holder, f"dzgrant login {login.username}") as run:
+            yield run
+
+    @asynccontextmanager
+    async def holding_key(self, holder: Credentials, key: str) -> AsyncIterator[Run]:
+        async with self.server.session(database=self.database, login=holder) as run:
+            await run(f"SELECT pg_advisory_lock(hashtextextended('{key}', 0))")
+            yield run
 
     async def _give_to_admin(self, table: Table) -> Table:
         await self.run(f"ALTER TABLE {self.sql(table)} OWNER TO {quoted(self.admin.username)}")

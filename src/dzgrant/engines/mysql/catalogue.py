@@ -1,4 +1,4 @@
-"""What the server's own tables say: of a login, of a table, of the sessions.
+"""What the server's own tables say: of a login, of a table.
 
 The grant tables are the same in both servers but for the accounts (MariaDB's `global_priv`) and the roles.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dzgrant.engines.contract import Reach
-from dzgrant.engines.mysql.connections import Session
+from dzgrant.engines.mysql.session import Session
 from dzgrant.engines.mysql.statements import MARIADB_MARKER, Statement
 from dzgrant.model import Table, TablePath
 
@@ -118,20 +118,6 @@ def _through(login: str, user: str, scope: str) -> str | None:
     if user == login:
         return None if scope == "table" else f"its own SELECT on the whole {scope}"
     return {"": "the anonymous account", "PUBLIC": "PUBLIC"}.get(user, f"role {user}")
-
-
-# Without PROCESS the list holds one's own sessions only, and says nothing of it; innodb_trx answers with an error.
-_SESSIONS = Statement(
-    sql="""
-SELECT id FROM information_schema.processlist
- WHERE user = %(login)s AND (SELECT COUNT(*) FROM information_schema.innodb_trx) >= 0
-""",
-    right="PROCESS ON *.*",
-)
-
-
-async def sessions(session: Session, login: str) -> list[int]:
-    return [int(number) for (number,) in await session.fetch(_SESSIONS, login=login)]
 
 
 _DEFINED = _reading("""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from pymysql.constants import ER
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -18,8 +16,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from dzgrant.engines.contract import Limits, Permit
 from dzgrant.engines.mysql import statements
 from dzgrant.engines.mysql.driver import Connection, connect
-from dzgrant.engines.mysql.failures import DRIVER_FAILURES, Again, code, while_working
-from dzgrant.engines.mysql.statements import Statement
+from dzgrant.engines.mysql.failures import Again, while_working
+from dzgrant.engines.mysql.session import LockedSession, Session
 from dzgrant.errors import AdminRejected, Transient, Unsupported
 from dzgrant.model import Credentials, Source
 
@@ -29,93 +27,10 @@ _RECYCLE_SECONDS = 300
 _OLDEST_MYSQL = (8, 0, 21)
 _OLDEST_MARIADB = (10, 6)
 
-_LOCK = Statement(sql="SELECT GET_LOCK(%(name)s, %(seconds)s)", right="USAGE ON *.*")
-# Anybody may take any lock of this kind. Whoever has a login of dzgrant's and this lock holds up its own revoke.
-_INTRUDERS = Statement(
-    sql="""
-SELECT id FROM information_schema.processlist
- WHERE user IN (SELECT user FROM information_schema.processlist WHERE id = IS_USED_LOCK(%(name)s) AND user LIKE 'dz\\_%%')
-""",
-    right="PROCESS ON *.*",
-)
-_UNLOCK = Statement(sql="SELECT RELEASE_LOCK(%(name)s)", right="USAGE ON *.*")
-
 again = retry(
     retry=retry_if_exception_type(Again), stop=stop_after_attempt(4), wait=wait_random(min=0.01, max=0.1), reraise=True
 )
 """Decorates what is safe to do again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """One admin connection, while it is lent: it reads."""
-
-    driver: Connection
-    admin: str
-    limits: Limits
-    mariadb: bool
-    what: str
-    """What is being done, for the errors."""
-
-    @property
-    def seconds(self) -> float:
-        """The server ends a statement first; this is for a server that answers nothing at all."""
-        return self.limits.statement_timeout + self.limits.connect_timeout
-
-    async def fetch(self, query: Statement, **values: str | float) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        try:
-            async with asyncio.timeout(self.seconds):
-                return await self.driver.run(query.sql, values)
-        except DRIVER_FAILURES as error:
-            raise while_working(error, self.what, query.cure(self.admin)) from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockedSession(Session):
-    """Holds the lock of one principal: it may change what the login can do, while the permit lasts."""
-
-    login: str
-    permit: Permit
-
-    @property
-    def lock(self) -> str:
-        return f"dzgrant:{self.login}"
-
-    async def acquire(self) -> None:
-        """Raises `Transient` when another worker holds the lock. A consumer that holds it loses its sessions."""
-        if await self._locked():
-            return
-        for (number,) in await self.fetch(_INTRUDERS, name=self.lock):
-            await self.end(int(number))
-        if not await self._locked():
-            raise Transient(f"{self.what}: another worker is at it in the database")
-
-    async def _locked(self) -> bool:
-        ((held,),) = await self.fetch(_LOCK, name=self.lock, seconds=self.limits.lock_timeout)
-        return bool(held == 1)
-
-    async def end(self, number: int) -> None:
-        """Ends somebody's session, on RDS too."""
-        kill = statements.end_session(number, mariadb=self.mariadb)
-        answer = await self.run(kill, expected={ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR})
-        if answer == ER.KILL_DENIED_ERROR:
-            await self.run(statements.rds_end_session(number, mariadb=self.mariadb), expected={ER.NO_SUCH_THREAD})
-
-    async def release(self) -> None:
-        await self.fetch(_UNLOCK, name=self.lock)
-
-    async def run(self, statement: Statement, *, expected: Collection[int] = ()) -> int | None:
-        """Sends a statement, if the permit outlasts it. None, or which of the expected error numbers was the answer."""
-        self.permit.check(self.limits.statement_timeout)
-        try:
-            async with asyncio.timeout(self.seconds):
-                await self.driver.run(statement.sql)
-        except DRIVER_FAILURES as error:
-            if (number := code(error)) is not None and number in expected:
-                return number
-            raise while_working(error, self.what, statement.cure(self.admin)) from error
-        return None
 
 
 class Connections:

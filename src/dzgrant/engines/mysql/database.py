@@ -11,7 +11,7 @@ from pymysql.constants import ER
 from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach
 from dzgrant.engines.mysql import catalogue, statements, verifiers
 from dzgrant.engines.mysql.catalogue import Account
-from dzgrant.engines.mysql.connections import Connections, LockedSession, again
+from dzgrant.engines.mysql.connections import Connections, again
 from dzgrant.engines.mysql.driver import connect
 from dzgrant.engines.mysql.failures import (
     DEFINER_OF_OBJECTS,
@@ -21,12 +21,10 @@ from dzgrant.engines.mysql.failures import (
     NO_TABLE,
     while_reading,
 )
+from dzgrant.engines.mysql.session import LockedSession
 from dzgrant.engines.mysql.statements import Statement
 from dzgrant.errors import ConsumerRejected, Misconfigured, Refused, Transient
 from dzgrant.model import Credentials, LoginOutcome, Source, Table, TablePath
-
-# Between two looks at the sessions that were killed.
-_LOOK_SECONDS = 0.02
 
 
 class MysqlDatabase:
@@ -74,7 +72,7 @@ class MysqlDatabase:
         async with self._connections.locked(login, permit, f"granting {table} to {login}") as session:
             _refuse_unless_own(await catalogue.account(session, login), login)
             if await session.run(statements.grant_select(table, login), expected=NO_LOGIN):
-                raise Transient(f"the login {login} is gone")
+                raise ConsumerRejected(f"the login {login} is gone")
             seen = await catalogue.reach(session, login, table)
         if seen is None:
             raise Transient(f"{login} was granted {table}, and somebody took it away at once")
@@ -97,22 +95,25 @@ class MysqlDatabase:
         async with self._connections.locked(login, permit, f"revoking tables from {login}") as session:
             found = await catalogue.account(session, login)
             if found is None:
-                await _end_sessions(session, login)
+                await session.end_sessions()
                 return
             _refuse_unless_own(found, login)
-            await _take_away(session, login, found, frozenset(keep))
-            await _end_sessions(session, login)
+            left = await _take_away(session, login, found, frozenset(keep))
+            await session.end_sessions()
+            # Last, since the admin may have lost the right to give: what was taken stays taken.
+            for table in sorted(frozenset(keep) - left):
+                await session.run(statements.grant_select(table, login), expected=NO_TABLE)
 
     @again
     async def drop(self, login: str, permit: Permit) -> Dropped:
         async with self._connections.locked(login, permit, f"dropping the login {login}") as session:
             found = await catalogue.account(session, login)
             if found is None:
-                await _end_sessions(session, login)
+                await session.end_sessions()
                 return Dropped(outcome=LoginOutcome.ABSENT)
             _refuse_unless_own(found, login)
             await session.run(statements.disable(login))
-            await _end_sessions(session, login)
+            await session.end_sessions()
             # MySQL refuses to drop a definer, unless the admin may set any; MariaDB drops it and breaks the objects.
             defined = ", ".join(await catalogue.defined_by(session, login))
             if not defined and not await session.run(statements.drop_login(login), expected={DEFINER_OF_OBJECTS}):
@@ -132,7 +133,7 @@ class MysqlDatabase:
                 marked=found.marked,
                 enabled=found.enabled,
                 tables=tuple(sorted(table for table in found.tables if table.schema == self._source.database)),
-                sessions=len(await catalogue.sessions(session, login)),
+                sessions=len(await session.sessions(login)),
             )
 
     async def close(self) -> None:
@@ -160,27 +161,12 @@ def _not_ours(login: str, hosts: Collection[str]) -> Refused:
     return Refused(f"the login {names} was not made by dzgrant", do="rename or drop it")
 
 
-async def _take_away(session: LockedSession, login: str, found: Account, keep: frozenset[Table]) -> None:
+async def _take_away(session: LockedSession, login: str, found: Account, keep: frozenset[Table]) -> frozenset[Table]:
+    """Takes all but the tables to keep, or all where it holds more than tables; returns the tables that are left."""
     if keep and not found.wider:
         for table in sorted(found.tables - keep):
             await session.run(statements.revoke_select(table, login), expected=NO_GRANT)
-        return
+        return found.tables & keep
     if found.tables or found.wider:
         await session.run(statements.revoke_all(login))
-    for table in sorted(keep):
-        await session.run(statements.grant_select(table, login), expected=NO_TABLE)
-
-
-async def _end_sessions(session: LockedSession, login: str) -> None:
-    """Ends those that were open when access was taken away; a consumer that comes back at once gets what it has now."""
-    try:
-        async with asyncio.timeout(session.limits.statement_timeout):
-            found = set(await catalogue.sessions(session, login))
-            while found:
-                for number in found:
-                    await session.end(number)
-                # A killed session ends when it notices.
-                await asyncio.sleep(_LOOK_SECONDS)
-                found &= set(await catalogue.sessions(session, login))
-    except TimeoutError:
-        raise Transient(f"{login} still has open sessions") from None
+    return frozenset()

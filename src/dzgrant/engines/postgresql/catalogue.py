@@ -26,12 +26,21 @@ ORDER BY 1, 2
 """
 
 LOGIN = """
-SELECT shobj_description(oid, 'pg_authid') AS comment FROM pg_roles WHERE rolname = $1
+SELECT rolcanlogin AS enabled, shobj_description(oid, 'pg_authid') AS comment FROM pg_roles WHERE rolname = $1
 """
 
+# When a session began is not for every admin to see, but its process is.
 SESSIONS_ENDED = """
-SELECT count(*) AS sessions, count(*) FILTER (WHERE pg_terminate_backend(pid)) AS ended
-FROM pg_stat_activity WHERE usename = $1
+SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND ($2::int[] IS NULL OR pid = ANY($2))
+"""
+
+# A bigint key is two halves in pg_locks, with objsubid 1 (PostgreSQL manual, pg_locks).
+INTRUDERS_ENDED = """
+SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+WHERE r.rolname <> current_user AND NOT r.rolsuper AND a.pid IN (
+  SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+  WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND d.datname = current_database()
+    AND l.classid::bigint << 32 | l.objid::bigint IN (SELECT hashtextextended(key, 0) FROM unnest($1::text[]) AS key))
 """
 
 # One row. A null stands for what is missing: the login, or the table.

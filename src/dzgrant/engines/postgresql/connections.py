@@ -101,7 +101,7 @@ class Connections:
         """The same server and admin, another database; to be closed by the caller."""
         return Connections(replace(self.source, database=database), self._admin, self.limits)
 
-    async def fetch(self, query: str, *values: str) -> list[Any]:
+    async def fetch(self, query: str, *values: str | list[str] | list[int] | None) -> list[Any]:
         """One query that changes nothing dzgrant keeps, outside of any transaction."""
         async with self._lent() as driver:
             rows: list[Any] = await driver.fetch(query, *values)

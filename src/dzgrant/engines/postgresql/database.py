@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import partial
 
 import structlog
 from pydantic import SecretStr
@@ -10,10 +11,11 @@ from pydantic import SecretStr
 from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach
 from dzgrant.engines.postgresql import catalogue, removal, statements
 from dzgrant.engines.postgresql.catalogue import Holdings, Step, Way
-from dzgrant.engines.postgresql.connections import Connections, Transaction, again, connect
-from dzgrant.engines.postgresql.failures import DRIVER_FAILURES, while_proving
+from dzgrant.engines.postgresql.connections import Connections, Driver, Transaction, again, connect
+from dzgrant.engines.postgresql.failures import DRIVER_FAILURES, NotLetIn, while_proving
 from dzgrant.engines.postgresql.marker import Marker, admitted
 from dzgrant.engines.postgresql.scram import verifier
+from dzgrant.engines.postgresql.sessions import evict, unblocked
 from dzgrant.errors import ConsumerRejected, DzgrantError, Misconfigured, Refused
 from dzgrant.model import Credentials, Source, Table, TablePath
 
@@ -45,27 +47,38 @@ class PostgresqlDatabase:
     async def ensure_login(self, login: str, password: SecretStr, owner: Owner, permit: Permit) -> None:
         """TLS can't be required of one role here; pg_hba.conf, or `rds.force_ssl`, requires it of all."""
         secret = verifier(password)
-        async with self._connections.transaction(permit, statements.login_key(login)) as transaction:
-            rows = await transaction.fetch(catalogue.LOGIN, login)
-            if rows:
-                admitted(login, Marker.read(rows[0]["comment"]), permit)
-            change = statements.set_password(login, secret) if rows else statements.create_login(login, secret)
-            await transaction.commit(change, statements.mark(login, Marker(owner=owner, fence=permit.fence)))
-        log.info("login_password_set" if rows else "login_created", login=login, source=self._source.key)
+        key = statements.login_key(login)
+
+        async def make() -> bool:
+            async with self._connections.transaction(permit, key) as transaction:
+                rows = await transaction.fetch(catalogue.LOGIN, login)
+                if rows:
+                    admitted(login, Marker.read(rows[0]["comment"]), permit)
+                change = statements.set_password(login, secret) if rows else statements.create_login(login, secret)
+                await transaction.commit(change, statements.mark(login, Marker(owner=owner, fence=permit.fence)))
+                return bool(rows)
+
+        existed = await unblocked(make, partial(evict, self._connections, permit, key))
+        log.info("login_password_set" if existed else "login_created", login=login, source=self._source.key)
 
     @again
     async def grant(self, login: str, table: Table, permit: Permit) -> Reach:
         """Raises `ConsumerRejected`, too: for a login that somebody dropped, and that must be made again."""
         keys = statements.login_key(login), statements.table_key(table)
-        async with self._connections.transaction(permit, *keys) as transaction:
-            way = await self._way(transaction, login, table)
-            marker = admitted(login, way.marker, permit)
-            if changes := [*self._changes(way, login), *_marking(way, login, marker)]:
-                await transaction.run(*changes)
-                # A GRANT by one who may not grant only warns.
-                if missing := [step for step in (await self._way(transaction, login, table)).steps if not step.given]:
-                    raise self._no_right(way, missing)
-                await transaction.commit()
+
+        async def give() -> Way:
+            async with self._connections.transaction(permit, *keys) as transaction:
+                way = await self._way(transaction, login, table)
+                marker = admitted(login, way.marker, permit)
+                if changes := [*self._changes(way, login), *_marking(way, login, marker)]:
+                    await transaction.run(*changes)
+                    # A GRANT by one who may not grant only warns.
+                    if missing := [step for step in (await self._way(transaction, login, table)).steps if not step.given]:
+                        raise self._no_right(way, missing)
+                    await transaction.commit()
+                return way
+
+        way = await unblocked(give, partial(evict, self._connections, permit, *keys, statements.PARENTS_KEY))
         log.info("select_granted", login=login, table=str(table), source=self._source.key, through=way.through)
         return Reach(public=way.through is not None, through=way.through)
 
@@ -94,7 +107,7 @@ class PostgresqlDatabase:
         ).about(source=self._source)
 
     async def prove(self, consumer: Credentials, table: Table) -> None:
-        connection = await connect(self._source, consumer, self._limits, ConsumerRejected)
+        connection = await self._log_in(consumer)
         try:
             await connection.execute(statements.read_nothing(table))
             await connection.close(timeout=self._limits.connect_timeout)
@@ -103,6 +116,17 @@ class PostgresqlDatabase:
         finally:
             # Where it is closed already, this does nothing.
             connection.terminate()
+
+    async def _log_in(self, consumer: Credentials) -> Driver:
+        try:
+            return await connect(self._source, consumer, self._limits, ConsumerRejected)
+        except NotLetIn as error:
+            rows = await self._connections.fetch(catalogue.LOGIN, consumer.username)
+            if not rows or not rows[0]["enabled"]:
+                raise
+            raise Misconfigured(
+                error.what, do="let it in with a password, from the worker's address, in pg_hba.conf"
+            ) from error
 
     @again
     async def revoke(self, login: str, keep: Collection[Table], permit: Permit) -> None:

@@ -22,6 +22,10 @@ class Blocked(Transient):
     """A lock was not got in time."""
 
 
+class NotLetIn(ConsumerRejected):
+    """No password would have opened the server: the login is disabled, or pg_hba.conf has no way in for it."""
+
+
 _AGAIN = frozenset(
     {
         "23505",  # unique_violation: two made the same role
@@ -81,7 +85,7 @@ def while_connecting(error: BaseException, what: str, rejected: type[AdminReject
     if state in {"28000", "28P01"}:
         if rejected is AdminRejected:
             return AdminRejected(line, do="put the right user name and password into the source's admin secret")
-        return ConsumerRejected(line)
+        return NotLetIn(line) if state == "28000" else ConsumerRejected(line)
     return Misconfigured(line, do=_TO_DO[state]) if state in _TO_DO else Transient(line)
 
 

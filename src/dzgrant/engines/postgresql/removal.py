@@ -1,12 +1,11 @@
 """Taking access away, so that a consumer can't stand in the way.
 
-What goes is what the catalogue says the login was given, whatever it is called now. A login can lock its own role, an
-advisory key, a temporary table: whoever waits for such a lock in vain ends the login's sessions, and goes on.
+What goes is what the catalogue says the login was given, whatever it is called now. A login can lock its own role or a
+temporary table, and any login dzgrant's own keys: whoever waits for such a lock in vain ends those sessions, and goes on.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
@@ -17,16 +16,14 @@ from dzgrant.engines.contract import Dropped, Permit
 from dzgrant.engines.postgresql import catalogue, statements
 from dzgrant.engines.postgresql.catalogue import Holdings, Privilege
 from dzgrant.engines.postgresql.connections import Connections
-from dzgrant.engines.postgresql.failures import Blocked
 from dzgrant.engines.postgresql.marker import Marker, admitted
-from dzgrant.errors import AdminRejected, Misconfigured, Transient
+from dzgrant.engines.postgresql.sessions import end_sessions, evict, unblocked
+from dzgrant.errors import AdminRejected, Misconfigured
 from dzgrant.model import LoginOutcome, Table
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-_POLL_SECONDS = 0.02
-_UNBLOCKINGS = 3
 
 
 async def revoke(connections: Connections, login: str, keep: Collection[Table], permit: Permit) -> None:
@@ -44,7 +41,7 @@ async def revoke(connections: Connections, login: str, keep: Collection[Table], 
     if left is None:
         return
     if left.sessions:
-        await _end_sessions(connections, login, permit)
+        await end_sessions(connections, login, permit, newcomers=False)
     # A REVOKE by one who may not revoke only warns.
     if remaining := _going(left, keep):
         raise Misconfigured(
@@ -65,7 +62,7 @@ async def drop(connections: Connections, login: str, permit: Permit) -> Dropped:
     # Committed before its sessions end: it could log in again otherwise.
     if not await _unblocked(connections, login, permit, disable):
         return Dropped(outcome=LoginOutcome.ABSENT)
-    await _end_sessions(connections, login, permit)
+    await end_sessions(connections, login, permit, newcomers=True)
     try:
         obstacles = await _remove(connections, login, permit)
     except AdminRejected:
@@ -112,14 +109,18 @@ async def _clear(connections: Connections, login: str, permit: Permit, *, drop: 
 
     Returns what the login held before; None when there was none.
     """
-    async with connections.transaction(permit, statements.login_key(login)) as transaction:
-        if (held := Holdings.read(await transaction.fetch(catalogue.HELD, login))) is None:
-            return None
-        changes = [statements.mark(login, admitted(login, held.marker, permit)), *_revocations(login, held.privileges)]
-        if not held.obstacles:
-            changes += _last_words(login, held, transaction.server_version, drop=drop and not held.elsewhere)
-        await transaction.commit(*changes)
-        return held
+
+    async def clear() -> Holdings | None:
+        async with connections.transaction(permit, statements.login_key(login)) as transaction:
+            if (held := Holdings.read(await transaction.fetch(catalogue.HELD, login))) is None:
+                return None
+            changes = [statements.mark(login, admitted(login, held.marker, permit)), *_revocations(login, held.privileges)]
+            if not held.obstacles:
+                changes += _last_words(login, held, transaction.server_version, drop=drop and not held.elsewhere)
+            await transaction.commit(*changes)
+            return held
+
+    return await _unblocked(connections, login, permit, clear)
 
 
 def _last_words(login: str, held: Holdings, server_version: int, *, drop: bool) -> Iterator[str]:
@@ -139,9 +140,13 @@ def _going(held: Holdings, keep: Collection[Table]) -> list[Privilege]:
     return [one for one in held.privileges if (one.table not in keep if one.table else one.schema not in schemas)]
 
 
+def _table_keys(privileges: Iterable[Privilege]) -> list[str]:
+    return [statements.table_key(table) for table in sorted({one.table for one in privileges if one.table})]
+
+
 def _revocations(login: str, privileges: Iterable[Privilege]) -> Iterator[str]:
     going = [one for one in privileges if one.revocable]
-    if keys := [statements.table_key(table) for table in sorted({one.table for one in going if one.table})]:
+    if keys := _table_keys(going):
         yield statements.lock(*keys)
     if any(one.table is None for one in going):
         yield statements.lock(statements.PARENTS_KEY)
@@ -154,28 +159,14 @@ def _revocations(login: str, privileges: Iterable[Privilege]) -> Iterator[str]:
 
 
 async def _unblocked(connections: Connections, login: str, permit: Permit, work: Callable[[], Awaitable[T]]) -> T:
-    """Does the work; when it waits for a lock in vain, the login's sessions end, and it is done again."""
-    for _ in range(_UNBLOCKINGS):
-        try:
-            return await work()
-        except Blocked:
-            rows = await connections.fetch(catalogue.LOGIN, login)
-            if rows:
-                admitted(login, Marker.read(rows[0]["comment"]), permit)
-                await _end_sessions(connections, login, permit)
-    return await work()
+    """Does the work, past the login's own sessions, and past those of others that hold what it may wait for."""
 
+    async def clear() -> None:
+        keys = [statements.login_key(login), statements.PARENTS_KEY]
+        if held := Holdings.read(await connections.fetch(catalogue.HELD, login)):
+            admitted(login, held.marker, permit)
+            keys += _table_keys(held.privileges)
+            await end_sessions(connections, login, permit, newcomers=False)
+        await evict(connections, permit, *keys)
 
-async def _end_sessions(connections: Connections, login: str, permit: Permit) -> None:
-    """Ends every session of the login on the server, and waits until none is left: its temporary tables are gone then."""
-    seconds = connections.limits.statement_timeout
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + seconds
-    while True:
-        permit.check(seconds)
-        [row] = await connections.fetch(catalogue.SESSIONS_ENDED, login)
-        if not row["sessions"]:
-            return
-        if clock() > deadline:
-            raise Transient(f"{row['sessions']} sessions of {login} do not end").about(source=connections.source)
-        await asyncio.sleep(_POLL_SECONDS)
+    return await unblocked(work, clear)
