@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from threading import Thread
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -298,33 +301,47 @@ async def test_a_worker_that_sleeps_with_the_lock_is_waited_for(play: Playground
     await given(impatient, login)
 
 
+@dataclass(frozen=True, slots=True)
+class ComingBack(Holder):
+    """A permit whose every check finds the consumer with one session more, so that there is never a time without any."""
+
+    open_session: Callable[[], object] = field(kw_only=True)
+
+    def check(self, seconds: float) -> None:
+        self.open_session()
+
+
+@contextmanager
+def coming_back(play: Playground, login: Credentials) -> Iterator[ComingBack]:
+    sessions = AsyncExitStack()
+    # A check waits for nothing on its own loop, so the consumer has another.
+    elsewhere = asyncio.new_event_loop()
+    thread = Thread(target=elsewhere.run_forever)
+    thread.start()
+
+    def there(work: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(work, elsewhere).result(timeout=10)
+
+    try:
+        yield ComingBack(
+            open_session=lambda: there(sessions.enter_async_context(play.server.session(database=play.database, login=login)))
+        )
+    finally:
+        there(sessions.aclose())
+        elsewhere.call_soon_threadsafe(elsewhere.stop)
+        thread.join()
+        elsewhere.close()
+
+
 async def test_a_consumer_that_comes_back_at_once_does_not_keep_a_revoke_from_its_end(
     play: Playground, database: Database
 ) -> None:
     going, kept = await play.create_table("orders"), await play.create_table("items")
     login = consumer()
     await given(database, login, going, kept)
-    back, stop = asyncio.Event(), asyncio.Event()
-
-    async def come_back() -> None:
-        while not stop.is_set():
-            with suppress(*SAID_NO):
-                async with play.server.session(database=play.database, login=login) as run:
-                    back.set()
-                    while not stop.is_set():
-                        await run("SELECT 1")
-                        await asyncio.sleep(0.005)
-
-    async with asyncio.TaskGroup() as group:
-        # So many that hardly a look finds none of them.
-        for _ in range(25):
-            group.create_task(come_back())
-        await back.wait()
-        try:
-            async with asyncio.timeout(play.limits.statement_timeout / 2):
-                await database.revoke(login.username, [kept], Holder())
-        finally:
-            stop.set()
+    with coming_back(play, login) as permit:
+        async with asyncio.timeout(play.limits.statement_timeout / 2):
+            await database.revoke(login.username, [kept], permit)
     assert not await play.can_read(login, going)
 
 
