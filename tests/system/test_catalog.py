@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -383,6 +384,18 @@ class TestCredentials:
         admin = await self.admin(catalog, control, domain, secret="nowhere")
         with pytest.raises(Misconfigured, match="nowhere"):
             await catalog.admin_credentials(admin)
+
+    @pytest.mark.parametrize("gone", ["deleted", "scheduled for deletion"])
+    async def test_a_secret_that_the_connection_no_longer_names_is_not_missed(
+        self, accounts: Accounts, catalog: Catalog, control: Control, domain: str, gone: str
+    ) -> None:
+        """The ledger remembers the secret of the time of the grant; the connection names another one since."""
+        secrets = await accounts.secrets("producer", PRODUCER, REGION)
+        old = (await secrets.create_secret(Name=f"old/{domain}", SecretString="{}"))["ARN"]
+        await secrets.delete_secret(SecretId=old, ForceDeleteWithoutRecovery=gone == "deleted")
+        present = await self.admin(catalog, control, domain)
+        found = await catalog.admin_credentials(replace(present, secret=old))
+        assert (found.username, found.password.get_secret_value()) == ("admin", "swordfish")
 
 
 class TestCustomTargets:

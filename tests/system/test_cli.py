@@ -188,6 +188,26 @@ async def test_reconcile_takes_what_an_environment_had_that_went_unheard(story: 
 
 
 @one_engine
+async def test_reconcile_takes_what_went_unheard_of_a_subscription_that_is_partly_refused(
+    story: Story, dzgrant: Dzgrant
+) -> None:
+    orders, stays = await story.play.create_table("orders"), story.add_environment()
+    listings = (story.publish(orders), story.publish(story.play.table("misspelt")))
+    subscription = story.approve(story.cloud.control.do(c.PublishProduct(domain=story.domain, listings=listings)).id)
+    await story.cloud.settled()
+    login = story.secret().credentials
+    assert await story.play.can_read(login, orders)
+    story.cloud.control.do(c.SetEnvironmentStatus(environment=story.environment, status="DELETE_FAILED", events=False))
+
+    done = await dzgrant("reconcile", subscription)
+    assert done.returncode == 1
+    assert "misspelt" in done.stdout
+    await story.nothing_left(login)
+    assert story.tables() == {}
+    assert await story.play.can_read(story.secret(stays).credentials, orders)
+
+
+@one_engine
 async def test_a_refused_subscription_shows_its_reason(story: Story, dzgrant: Dzgrant) -> None:
     subscription = story.approve(story.publish(await story.play.create_table("orders")), filters=("rows",))
     await story.cloud.settled()

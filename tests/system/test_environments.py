@@ -131,6 +131,29 @@ async def test_a_custom_target_of_an_environment_without_the_blueprint_gets_acce
     await story.reads(orders, of=(orders,))
 
 
+async def test_a_custom_target_that_went_before_its_grant_keeps_nothing(own: Story, start: Start) -> None:
+    story, control = own, own.cloud.control
+    foreign = story.add_environment(blueprint="CustomAwsService")
+    control.do(c.AddTarget(environment=foreign))
+    orders = await story.play.create_table("orders")
+    request = control.do(c.Subscribe(domain=story.domain, listing=story.publish(orders), events=False))
+    (grant,) = control.do(c.Approve(request=request.id, events=False)).grants
+    # Granted by another process: the worker has never heard of the target.
+    with start("reconcile", command=("-m", "dzgrant.cli", "reconcile", "--domain", story.domain)) as once:
+        assert await once.ended() == 0, once.log.read_text()
+    await _answered(story, grant, "GRANTED")
+    await story.reads(orders, of=(orders,), environment=foreign)
+    login = story.secret(foreign).credentials
+
+    control.do(c.DeleteEnvironment(environment=foreign, gone=True, events=False))
+    control.do(c.DeleteGrant(grant=grant))
+    with start("worker") as worker:
+        await worker.ready()
+        await story.cloud.settled()
+    await story.nothing_left(login, environment=foreign)
+    await story.reads(orders, of=(orders,))
+
+
 async def test_a_custom_target_hears_why_a_grant_failed(story: Story) -> None:
     control = story.cloud.control
     control.do(c.AddTarget(environment=story.environment))

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import pytest
 from pydantic import SecretStr
 
 from dzgrant.localcloud import commands as c
@@ -15,7 +16,11 @@ from dzgrant.localcloud.databases.workplace import free_port
 from dzgrant.localcloud.places import PRODUCER
 from dzgrant.model import Credentials
 from tests.engines.postgresql_playground import PostgresqlPlayground, quoted
+from tests.system.cloud import until
 from tests.system.story import Story
+
+one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+"""For what is the same on every engine."""
 
 
 async def test_a_wrong_admin_password_is_said_and_heals_when_it_is_put_right(story: Story) -> None:
@@ -106,6 +111,56 @@ async def test_a_host_that_does_not_answer_is_waited_for(story: Story) -> None:
 
 @asynccontextmanager
 async def _forwarded(port: int, to: int) -> AsyncIterator[None]:
+
+
+@one_engine
+async def test_two_revokes_that_waited_for_the_database_are_both_told_as_done(story: Story) -> None:
+    """The first that gets through takes both tables; the other finds nothing to do, and its access is gone all the same."""
+    orders, items = await story.play.create_table("orders"), await story.play.create_table("items")
+    port = free_port()
+    place = {"port": port, "connection": f"far-{story.environment}"}
+    async with _forwarded(port, story.server.port):
+        ended = [await story.granted(orders, **place), await story.granted(items, **place)]
+        (secret,) = story.cloud.consumer_secrets(story.environment)
+    for subscription in ended:
+        story.revoke(subscription)
+
+    async def both_wait() -> bool | None:
+        return (list(story.tables().values()), len(story.reasons())) == (["REVOKING"] * 2, 2) or None
+
+    await until(both_wait, story.items)
+    async with _forwarded(port, story.server.port):
+        await story.cloud.settled()
+    assert not await story.play.can_log_in(secret.credentials)
+    assert story.cloud.readable_secrets(story.environment) == []
+    for subscription in ended:
+        kinds = dict.fromkeys(outcome["kind"] for outcome in story.outcomes(subscription))
+        assert "Access Kept" not in kinds
+        assert list(kinds)[-1] == "Access Revoked"
+
+
+@one_engine
+async def test_a_table_that_waits_for_a_right_does_not_hold_the_others_of_its_product(rds_story: Story) -> None:
+    story = rds_story
+    orders, theirs = await story.play.create_table("orders"), await story.play.create_foreign_table("theirs")
+    listings = (story.publish(theirs), story.publish(orders))
+    subscription = story.approve(story.cloud.control.do(c.PublishProduct(domain=story.domain, listings=listings)).id)
+    reason = await story.waits()
+    assert await story.play.can_read(story.secret().credentials, orders)
+    assert not await story.play.can_read(story.secret().credentials, theirs)
+    assert story.tables() == {str(orders): "GRANTED", story.play.path(theirs).name: "GRANTING"}
+    told = {(outcome["table"], outcome["kind"]): outcome.get("reason") for outcome in story.outcomes(subscription)}
+    assert set(told) == {(str(orders), "Access Granted"), (story.play.path(theirs).name, "Access Stuck")}
+    assert story.refused(subscription) == []
+    assert story.cloud.waiting() > 0
+
+    # What it asks a person to run is all that it needs.
+    statement = reason.partition("run as its owner: ")[2]
+    assert statement.startswith("GRANT SELECT ON ")
+    await story.play.run(statement)
+    await story.cloud.settled()
+    await story.reads(orders, theirs, of=(orders, theirs))
+    assert story.refused(subscription) == []
     """A server that is there after all."""
     serving: set[asyncio.Task[None]] = set()
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -539,6 +540,29 @@ async def test_a_newer_admin_stays_when_an_older_claim_ends(ledger: Ledger) -> N
     await ledger.settle(lease, removed(gone(ORDERS, "sub1")))
     lease = await ledger.acquire(principal(), newer, wanted=[wanted("sub2", CLIENTS)])
     assert lease.record.state is PrincipalState.PENDING  # there may be a login again from here on
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [replace(ADMIN, account=AccountId("444444444444")), replace(ADMIN, region=Region("eu-west-1"))],
+    ids=["another account", "another Region"],
+)
+async def test_another_way_to_the_same_database_does_not_move_a_principal(ledger: Ledger, elsewhere: Admin) -> None:
+    """Its secret lies in the first account: looked for in another, it would be made anew, and left behind."""
+    await grant(ledger, wanted("sub1"))
+    lease = await ledger.acquire(principal(), elsewhere, wanted=[wanted("sub2", CLIENTS)])
+    assert lease.record.admin == ADMIN
+    await ledger.settle(lease, active(granted(CLIENTS, "sub2")))
+    lease = await ledger.acquire(principal(), elsewhere, unwanted=await ledger.end("sub2"))
+    assert lease.record.admin == ADMIN
+    # Suspended half-way: something may be left there still.
+    await ledger.release(lease)
+    lease = await ledger.acquire(principal(), elsewhere, wanted=[wanted("sub3", CLIENTS)])
+    assert lease.record.admin == ADMIN
+
+    await ledger.settle(lease, removed(gone(ORDERS, "sub1"), gone(CLIENTS, "sub3")))
+    lease = await ledger.acquire(principal(), elsewhere, wanted=[wanted("sub4")])
+    assert lease.record.admin == elsewhere
 
 
 async def test_the_items_are_those_of_this_version(open_ledger: Open, dynamodb: DynamoDBClient, table: str) -> None:

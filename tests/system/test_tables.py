@@ -113,7 +113,11 @@ async def test_an_engine_without_an_adapter_is_refused_in_one_line(story: Story)
     assert "oracle" in reason
     await story.nothing_left()
     assert list(story.tables().values()) == ["FAILED"]
+    assert [outcome["kind"] for outcome in story.outcomes(subscription)] == ["Access Failed"]
+    assert story.principal_state() == "REMOVED"
     await _ends(story, subscription)
+    assert story.tables() == {}
+    assert story.principal_state() == "REMOVED"
 
 
 async def test_a_table_that_is_not_there_is_refused_in_one_line_and_leaves_nothing(story: Story) -> None:
@@ -167,6 +171,24 @@ async def test_a_login_of_the_same_name_that_dzgrant_did_not_make_is_refused_and
     assert await story.play.can_log_in(theirs)
     assert not await story.play.can_read(theirs, orders)
     assert story.cloud.readable_secrets(story.environment) == []
+
+    await _ends(story, subscription)
+    assert await story.play.can_log_in(theirs)
+    await _drop(story, theirs)
+
+
+async def test_a_missing_table_is_no_reason_to_touch_a_login_that_dzgrant_did_not_make(story: Story) -> None:
+    theirs = _login(story)
+    await story.play.create_login(theirs)
+    missing = story.play.table("misspelt")
+    subscription = story.approve(story.publish(missing))
+    await story.cloud.settled()
+    (reason,) = story.refused(subscription)
+    assert "misspelt" in reason
+    assert story.tables() == {story.play.path(missing).name: "FAILED"}
+    assert story.principal_state() == "REMOVED"
+    assert [outcome["kind"] for outcome in story.outcomes(subscription)] == ["Access Failed"]
+    assert await story.play.can_log_in(theirs)
 
     await _ends(story, subscription)
     assert await story.play.can_log_in(theirs)

@@ -95,6 +95,11 @@ class Catalog:
         found = await together(self._environments.get(subscription.domain, environment) for environment in ids)
         return tuple(state.environment for state in found if state and state.live)
 
+    async def pending_grants(self, subscription: Subscription) -> tuple[tuple[SubscriptionGrant, str], ...]:
+        """The subscription's grants on custom targets for which DataZone waits to hear, each with its environment."""
+        grants = await self._grants.of_subscription(subscription.domain, subscription.id)
+        return tuple((grant, grant.environment) for grant in grants if grant.custom and grant.pending and grant.environment)
+
     async def wanted(self, subscription: Subscription, environments: Collection[Environment]) -> tuple[Wanted, ...]:
         """A desired grant for each table of the subscription in each environment; none for tables not read through JDBC.
 

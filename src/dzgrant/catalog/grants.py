@@ -50,6 +50,11 @@ class SubscriptionGrant:
         """Whether all of its assets are to be revoked, or are."""
         return bool(self.assets) and all(asset.status.startswith("REVOKE") for asset in self.assets)
 
+    @property
+    def pending(self) -> bool:
+        """Whether DataZone waits to hear of some of its assets."""
+        return any(asset.status.endswith("_PENDING") for asset in self.assets)
+
 
 class SubscriptionGrants:
     def __init__(self, datazone: DataZone) -> None:

@@ -90,13 +90,20 @@ class Converge:
         return self._honour_retain and subscription.retain_permissions
 
     async def reconcile(self, subscription: Subscription) -> None:
-        """As `subscription`, and takes away what it once wanted and no longer does: an environment or a table that went."""
+        """As `subscription` and all of its custom targets, and takes away what it once wanted and no longer does: an
+        environment or a table that went."""
         # Read before what is desired: a claim that comes in between is newer than that, and is not to go.
         claims = await self._ledger.claims(subscription.id)
+        desired = await self._noting(subscription, self.desired(subscription))
         if self.stands(subscription):
-            wanted = {(one.principal.id, one.path.key) for one in await self.desired(subscription)}
+            wanted = {(one.principal.id, one.path.key) for one in desired}
             await self._revoke([claim for claim in claims if (claim.principal.id, claim.path.key) not in wanted])
-        await self.subscription(subscription)
+        if desired:
+            await self._grant(desired)
+        else:
+            await self.subscription(subscription)
+        for grant, environment in await self._catalog.pending_grants(subscription):
+            await self._custom_grant(grant, environment, subscription)
 
     async def desired(self, subscription: Subscription) -> tuple[Wanted, ...]:
         """All that an approved subscription wants, custom subscription targets included; nothing of one that ended.
