@@ -109,10 +109,6 @@ async def test_a_host_that_does_not_answer_is_waited_for(story: Story) -> None:
         assert not await story.play.can_log_in(secret.credentials)
 
 
-@asynccontextmanager
-async def _forwarded(port: int, to: int) -> AsyncIterator[None]:
-
-
 @one_engine
 async def test_two_revokes_that_waited_for_the_database_are_both_told_as_done(story: Story) -> None:
     """The first that gets through takes both tables; the other finds nothing to do, and its access is gone all the same."""
@@ -161,6 +157,10 @@ async def test_a_table_that_waits_for_a_right_does_not_hold_the_others_of_its_pr
     await story.cloud.settled()
     await story.reads(orders, theirs, of=(orders, theirs))
     assert story.refused(subscription) == []
+
+
+@asynccontextmanager
+async def _forwarded(port: int, to: int) -> AsyncIterator[None]:
     """A server that is there after all."""
     serving: set[asyncio.Task[None]] = set()
 
