@@ -98,7 +98,8 @@ class Transitions:
         environment = self._state.find(Environment, command.environment)
         environment.status = "DELETING"
         if command.gone:
-            self._state.remove(environment)
+            for entity in (environment, *(it for it in self._state.all(Target) if it.environment is environment)):
+                self._state.remove(entity)
         if command.events:
             kind = "Environment Deletion Completed" if command.gone else "Environment Deletion Started"
             self._events.environment(kind, environment)
