@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from dzgrant.catalog.together import together
 from dzgrant.errors import Transient
+from dzgrant.together import together
 
 
 async def test_results_come_in_the_order_of_the_calls() -> None:

@@ -18,10 +18,10 @@ from dzgrant.catalog.environments import Environments, EnvironmentState
 from dzgrant.catalog.grants import SubscriptionGrant, SubscriptionGrants
 from dzgrant.catalog.producers import Producers
 from dzgrant.catalog.subscriptions import Subscriptions
-from dzgrant.catalog.together import both, together
 from dzgrant.errors import DzgrantError, Unsupported
 from dzgrant.model import Admin, Asset, Credentials, Environment, Principal, Source, Subscription, TablePath, Wanted
 from dzgrant.settings import Settings
+from dzgrant.together import both, together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ from cachetools import TTLCache
 
 from dzgrant.catalog import listing as listings
 from dzgrant.catalog.datazone import DataZone
-from dzgrant.catalog.together import together
 from dzgrant.errors import DzgrantError, Refused, Unsupported
 from dzgrant.model import Asset, Subscription, SubscriptionStatus
+from dzgrant.together import together
 
 if TYPE_CHECKING:
     from types_aiobotocore_datazone.type_defs import (

@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dzgrant import settings
-from dzgrant.catalog.together import together
 from dzgrant.cli.console import console, table
 from dzgrant.cli.parts import domains, with_parts
 from dzgrant.errors import DzgrantError, Refused
 from dzgrant.ledger import Ledger
 from dzgrant.model import GrantState, Subscription
+from dzgrant.together import together
 from dzgrant.worker import Parts
 
 _AT_ONCE = 4

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dzgrant.catalog import Catalog
-from dzgrant.catalog.together import together
 from dzgrant.engines.contract import Database
 from dzgrant.errors import ConsumerRejected, DzgrantError, Refused
 from dzgrant.ledger import Ledger
@@ -23,6 +22,7 @@ from dzgrant.saga.converge import Converge
 from dzgrant.saga.difference import PrincipalView, Seen, compare
 from dzgrant.saga.sources import Sources
 from dzgrant.secrets import Secrets
+from dzgrant.together import together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
