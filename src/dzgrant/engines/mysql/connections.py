@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import event
@@ -61,7 +62,9 @@ class Connections:
                 permit=permit,
             )
             try:
-                await session.acquire()
+                if not await session.acquired():
+                    async with self._lent(what) as other:
+                        await session.contend(replace(session, driver=other))
                 yield session
                 await session.release()
             except BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,12 @@ from dzgrant.engines.mysql.driver import Connection
 from dzgrant.engines.mysql.failures import DRIVER_FAILURES, code, while_working
 from dzgrant.engines.mysql.statements import Statement
 from dzgrant.errors import Transient
+from dzgrant.together import together
 
 # Between two looks at the sessions that were killed.
 _LOOK_SECONDS = 0.02
-_EVICTIONS = 2
+# Whole seconds, as MySQL has it.
+_IN_LINE_SECONDS = 5.0
 
 _LOCK = Statement(sql="SELECT GET_LOCK(%(name)s, %(seconds)s)", right="USAGE ON *.*")
 _UNLOCK = Statement(sql="SELECT RELEASE_LOCK(%(name)s)", right="USAGE ON *.*")
@@ -74,14 +77,30 @@ class LockedSession(Session):
     def lock(self) -> str:
         return f"dzgrant:{self.login}"
 
-    async def acquire(self) -> None:
-        """Raises `Transient` when another worker holds the lock, or others take it again and again."""
-        for _ in range(_EVICTIONS):
-            if await self._locked():
-                return
-            await self._evict()
-        if not await self._locked():
+    async def acquired(self) -> bool:
+        """Whether the lock was got without a fight."""
+        return await self._locked(self.limits.lock_timeout)
+
+    async def contend(self, beside: LockedSession) -> None:
+        """Stands in line for the lock while `beside`, on another connection, ends the sessions of whoever holds it.
+
+        Raises `Transient` when that is another worker, or when they come back faster than they are ended.
+        """
+        if not await beside.evict():
+            raise Transient(f"{self.what}: another worker is at it in the database")
+        got, _ = await together([self._locked(_IN_LINE_SECONDS), beside.evict_until_an_admin_holds_it()])
+        if not got:
             raise Transient(f"{self.what}: others hold its lock in the database, however often their sessions are ended")
+
+    async def evict_until_an_admin_holds_it(self) -> bool:
+        """Within the time that one stands in line."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_IN_LINE_SECONDS):
+                while True:
+                    if not await self.evict():
+                        return True
+                    await asyncio.sleep(_LOOK_SECONDS)
+        return False
 
     async def release(self) -> None:
         await self.fetch(_UNLOCK, name=self.lock)
@@ -112,18 +131,19 @@ class LockedSession(Session):
         except TimeoutError:
             raise Transient(f"{self.login} still has open sessions") from None
 
-    async def _locked(self) -> bool:
-        ((answer,),) = await self.fetch(_LOCK, name=self.lock, seconds=self.limits.lock_timeout)
+    async def _locked(self, seconds: float) -> bool:
+        ((answer,),) = await self.fetch(_LOCK, name=self.lock, seconds=seconds)
         return bool(answer)
 
-    async def _evict(self) -> None:
-        """Ends all sessions of the login that holds the lock: others of them may stand in line for it."""
+    async def evict(self) -> bool:
+        """Ends all sessions of the login that holds the lock, since others of them may be in line for it. False: it is an admin."""
         for (holder,) in await self.fetch(_HOLDER, name=self.lock):
             if holder == self.admin:
-                raise Transient(f"{self.what}: another worker is at it in the database")
+                return False
             # Not waited for: whoever comes back must find us in line before it.
             for number in await self.sessions(holder):
                 await self._end(number)
+        return True
 
     async def _end(self, number: int) -> None:
         kill = statements.end_session(number, mariadb=self.mariadb)
