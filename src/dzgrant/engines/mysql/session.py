@@ -136,7 +136,7 @@ class LockedSession(Session):
         return bool(answer)
 
     async def evict(self) -> bool:
-        """Ends all sessions of the login that holds the lock, since others of them may be in line for it. False: it is an admin."""
+        """Ends all sessions of the login that holds the lock: others may be in line for it. False: an admin holds it."""
         for (holder,) in await self.fetch(_HOLDER, name=self.lock):
             if holder == self.admin:
                 return False
