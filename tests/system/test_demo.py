@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -93,7 +94,13 @@ def test_interrupted_it_is_quiet_and_leaves_no_process(number: signal.Signals) -
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [*DEMO, *arguments]
     with subprocess.Popen(
-        command, env=environment(PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in a shell's background ignores SIGINT, and so would the demo.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509  # no other threads
     ) as demo:
         try:
             yield demo

@@ -379,7 +379,7 @@ async def test_an_approval_cannot_overtake_its_own_end(ledger: Ledger) -> None:
     for principal_is_known in (False, True):
         if principal_is_known:
             await grant(ledger, wanted("sub2"))
-        with pytest.raises(Transient, match="SUBSCRIPTION#sub1 has ended"):
+        with pytest.raises(Transient, match="the subscription has ended"):
             await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub1", CLIENTS)])
     assert [grant.path async for grant in ledger.find(environment="env1")] == [ORDERS]
     assert await ledger.claims("sub1") == ()
@@ -392,7 +392,7 @@ async def test_nothing_is_granted_in_an_environment_that_is_being_deleted(ledger
     await grant(ledger, wanted("sub1", CLIENTS, on=other))
     claims = await ledger.end_environment("env1")
     assert set(claims) == {Claim.of(wanted("sub1")), Claim.of(wanted("sub2")), Claim.of(wanted("sub1", CLIENTS, on=other))}
-    with pytest.raises(Transient, match="ENVIRONMENT#env1 has ended"):
+    with pytest.raises(Transient, match="the environment is being deleted"):
         await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub3")])
     lease = await ledger.acquire(principal(), ADMIN, unwanted=claims[:2])
     await ledger.settle(lease, removed(gone(ORDERS, "sub1", "sub2")))

@@ -116,6 +116,13 @@ def refused(call: Callable[..., object], **arguments: Any) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
+def test_a_connection_is_kept_however_many_there_are(cloud: LocalCloud) -> None:
+    # Glue lists a hundred on a page.
+    for number in range(101):
+        published(cloud, connection=f"crowd-{number}", credentials="inline")
+    assert published(cloud, connection="crowd-100", credentials="inline").connection == "crowd-100"
+
+
 # DataZone
 
 

@@ -22,6 +22,11 @@ def admit(call: Call) -> Call | Answer:
     return answer({})
 
 
+def exists(account: str, region: str, name: str) -> bool:
+    """GetConnections would say it page by page."""
+    return name in glue_backends[account][region].connections
+
+
 def complete(call: Call, given: Answer) -> Answer:
     """moto's answer with what it left out."""
     if call.operation != "GetConnection" or given.status != 200:

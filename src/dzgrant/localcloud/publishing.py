@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from dzgrant.localcloud import connections
 from dzgrant.localcloud.aws import Aws
 from dzgrant.localcloud.commands import Publish, Published
 from dzgrant.localcloud.places import PRODUCER, REGION
@@ -48,8 +49,7 @@ def _connection(aws: Aws, command: Publish, name: str) -> str | None:
             properties |= {"SECRET_ID": secret}
         else:
             authentication = {"AuthenticationConfiguration": {"AuthenticationType": "BASIC", "SecretArn": secret}}
-    known = aws.ask(PRODUCER, "glue", "AWSGlue.GetConnections")["ConnectionList"]
-    if name not in {connection["Name"] for connection in known}:
+    if not connections.exists(PRODUCER, REGION, name):
         made = {"Name": name, "ConnectionType": "JDBC", "ConnectionProperties": properties, **authentication}
         aws.ask(PRODUCER, "glue", "AWSGlue.CreateConnection", ConnectionInput=made)
     return secret
