@@ -74,6 +74,15 @@ class Principal:
         environment = self.environment
         return "dz_" + _digest(environment.domain, environment.id, self.source.key, length=20)
 
+    @property
+    def logins(self) -> tuple[str, str]:
+        """The two names that rotation goes back and forth between, where an engine has no two passwords for one login."""
+        return self.login, self.login + ALTERNATE
+
+
+ALTERNATE = "_2"
+"""Ends the name of a principal's second login."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablePath:
@@ -102,6 +111,60 @@ class Table:
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
+
+
+class Operator(StrEnum):
+    """How a row filter compares (botocore's service model, datazone/2018-05-10, RowFilterExpression)."""
+
+    EQUAL_TO = "equalTo"
+    NOT_EQUAL_TO = "notEqualTo"
+    GREATER_THAN = "greaterThan"
+    LESS_THAN = "lessThan"
+    GREATER_THAN_OR_EQUAL_TO = "greaterThanOrEqualTo"
+    LESS_THAN_OR_EQUAL_TO = "lessThanOrEqualTo"
+    IS_NULL = "isNull"
+    IS_NOT_NULL = "isNotNull"
+    IN = "in"
+    NOT_IN = "notIn"
+    LIKE = "like"
+    NOT_LIKE = "notLike"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One column against values: none for IS_NULL and IS_NOT_NULL, several for IN and NOT_IN, else one."""
+
+    column: str
+    operator: Operator
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllOf:
+    parts: tuple[RowFilter, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyOf:
+    parts: tuple[RowFilter, ...]
+
+
+RowFilter = Comparison | AllOf | AnyOf
+"""A row filter as DataZone's API structures it. Column names and values are its text, not SQL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What of a table one approval lets be read: DataZone's `assetScope`. Several approvals add up, cell by cell."""
+
+    columns: frozenset[str] | None = None
+    """As the catalogue spells them; None: all."""
+    rows: RowFilter | None = None
+    """None: all."""
+
+
+WHOLE = frozenset({Scope()})
+"""The scopes of a table that is approved without a filter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from trustme import CA
 
 from dzgrant.engines import adapter
-from dzgrant.engines.contract import Database
+from dzgrant.engines.contract import Database, Readable
 from dzgrant.errors import (
     AdminRejected,
     ConsumerRejected,
@@ -58,7 +58,7 @@ async def test_eight_at_once_make_one_login_that_works(play: Playground, databas
     async with asyncio.TaskGroup() as group:
         for _ in range(8):
             group.create_task(given(database, login, table))
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
     assert await database.describe(login.username) is not None
 
 
@@ -68,9 +68,9 @@ async def test_a_password_set_again_replaces_the_old_one(play: Playground, datab
     new = replace(old, password=new_password())
     await given(database, old, table)
     await given(database, new)
-    await database.prove(new, table)
+    await database.prove(new, Readable(table=table))
     with pytest.raises(ConsumerRejected):
-        await database.prove(old, table)
+        await database.prove(old, Readable(table=table))
 
 
 async def test_a_login_of_somebody_else_is_refused_and_untouched(play: Playground, database: Database) -> None:
@@ -108,7 +108,7 @@ async def test_a_grant_made_eight_times_at_once_is_one(play: Playground, databas
     async with asyncio.TaskGroup() as group:
         grants = [group.create_task(database.grant(login.username, table, Holder())) for _ in range(8)]
     assert not any(grant.result().public for grant in grants)
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
 
 
 async def test_fifty_logins_get_one_table_at_once(play: Playground, database: Database) -> None:
@@ -118,7 +118,7 @@ async def test_fifty_logins_get_one_table_at_once(play: Playground, database: Da
         for login in logins:
             group.create_task(given(database, login, table))
     for login in logins[::10]:
-        await database.prove(login, table)
+        await database.prove(login, Readable(table=table))
     async with asyncio.TaskGroup() as group:
         drops = [group.create_task(database.drop(login.username, Holder())) for login in logins]
     assert {drop.result().outcome for drop in drops} == {LoginOutcome.DROPPED}
@@ -129,7 +129,7 @@ async def test_a_view_is_granted_without_its_table(play: Playground, database: D
     view = await play.create_view("Recent Orders", base)
     login = consumer()
     await given(database, login, await database.resolve(play.path(view)))
-    await database.prove(login, view)
+    await database.prove(login, Readable(table=view))
     assert not await play.can_read(login, base)
 
 
@@ -137,7 +137,7 @@ async def test_a_partitioned_table_is_granted_as_one(play: Playground, database:
     table = await play.create_partitioned("events")
     login = consumer()
     await given(database, login, await database.resolve(play.path(table)))
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
     assert await play.can_read(login, table)
 
 
@@ -147,7 +147,7 @@ async def test_a_hostile_name_is_a_name(play: Playground, database: Database, na
     login, stranger = consumer(), consumer()
     await given(database, stranger)
     await given(database, login, await database.resolve(play.path(table)))
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
     assert not await play.can_read(login, other)
     assert not await play.can_read(stranger, table)
     await database.revoke(login.username, [], Holder())
@@ -196,7 +196,7 @@ async def test_an_open_cursor_stops_when_only_its_table_is_revoked(play: Playgro
         await database.revoke(login.username, [kept], Holder())
         with pytest.raises(SAID_NO):
             await next_row()
-    await database.prove(login, kept)
+    await database.prove(login, Readable(table=kept))
 
 
 async def test_a_login_that_owns_something_is_disabled_and_says_what(play: Playground, database: Database) -> None:
@@ -221,7 +221,7 @@ async def test_a_disabled_login_works_again_when_it_is_wanted_again(play: Playgr
     await play.give_property(login)
     await database.drop(login.username, Holder())
     await given(database, login, table)
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
 
 
 async def test_a_disabled_login_asks_to_be_enabled_again(play: Playground, database: Database) -> None:
@@ -232,7 +232,7 @@ async def test_a_disabled_login_asks_to_be_enabled_again(play: Playground, datab
     await play.give_property(login)
     await database.drop(login.username, Holder())
     with pytest.raises(ConsumerRejected):
-        await database.prove(login, table)
+        await database.prove(login, Readable(table=table))
 
 
 async def test_a_login_that_somebody_dropped_asks_to_be_made_again(play: Playground, database: Database) -> None:
@@ -382,7 +382,7 @@ async def test_the_proof_fails_without_the_grant(play: Playground, database: Dat
     login = consumer()
     await given(database, login)
     with pytest.raises(DzgrantError) as failed:
-        await database.prove(login, table)
+        await database.prove(login, Readable(table=table))
     assert not isinstance(failed.value, ConsumerRejected)
 
 
@@ -401,7 +401,7 @@ async def test_nothing_changes_when_the_lease_ends_too_soon(play: Playground, da
         await database.revoke(login.username, [], too_short)
     with pytest.raises(LeaseLost):
         await database.drop(login.username, too_short)
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
 
 
 @pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
@@ -449,9 +449,9 @@ async def test_no_password_is_written_anywhere(play: Playground, database: Datab
     with capture_logs() as logged:
         await given(database, login, table)
         await given(database, changed, table)
-        await database.prove(changed, table)
+        await database.prove(changed, Readable(table=table))
         with pytest.raises(ConsumerRejected) as rejected:
-            await database.prove(login, table)
+            await database.prove(login, Readable(table=table))
         await database.drop(login.username, Holder())
     server_log = play.server.read_log()[already:]
     assert login.username in server_log

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pymysql.constants import CLIENT
 
 from dzgrant.engines import adapter
-from dzgrant.engines.contract import Database, Limits, Reach
+from dzgrant.engines.contract import Database, Limits, Reach, Readable
 from dzgrant.engines.mysql.driver import connect
 from dzgrant.errors import AdminRejected, LeaseLost, Misconfigured, Refused, Transient
 from dzgrant.localcloud.databases import Run, Server
@@ -79,7 +79,7 @@ async def test_a_crash_after_the_login_was_made_heals(play: MysqlPlayground, dat
     login = consumer()
     await given(database, replace(login, password=new_password()))
     await given(database, login, table)
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
 
 
 async def test_the_marker_survives_what_is_done_to_a_login(play: MysqlPlayground, database: Database) -> None:
@@ -138,7 +138,7 @@ async def test_a_password_policy_stands_in_nobodys_way(play: MysqlPlayground, da
     try:
         await given(database, login, table)
         await given(database, login, table)
-        await database.prove(login, table)
+        await database.prove(login, Readable(table=table))
     finally:
         await mysql.execute("SET GLOBAL password_history = 0")
         await mysql.execute("UNINSTALL COMPONENT 'file://component_validate_password'")
@@ -200,20 +200,24 @@ async def test_a_view_that_cannot_be_read_says_what_to_mend(play: MysqlPlaygroun
     await given(database, login, view)
     await play.run(f"DROP TABLE {play.sql(base)}")
     with pytest.raises(Misconfigured, match="view"):
-        await database.prove(login, view)
+        await database.prove(login, Readable(table=view))
 
 
 async def test_all_ways_to_a_table_are_reported(play: MysqlPlayground, database: Database) -> None:
     table, other = await play.create_table("orders"), await play.create_table("items")
     login, inner, outer = consumer(), f"{play.database}_in", f"{play.database}_out"
     await given(database, login)
-    assert await database.grant(login.username, table, Holder()) == Reach(public=False, through=None)
+    assert await database.grant(login.username, table, Holder()) == Reach(
+        readable=Readable(table=table), public=False, through=None
+    )
     async with play.server.session() as run:
         await run(f"CREATE ROLE {inner}, {outer}")
         await run(f"GRANT {inner} TO {outer}")
         await run(f"GRANT {outer} TO {login.username}")
         await run(f"GRANT SELECT ON {play.sql(table)} TO {inner}")
-    assert await database.grant(login.username, table, Holder()) == Reach(public=True, through=f"role {inner}")
+    assert await database.grant(login.username, table, Holder()) == Reach(
+        readable=Readable(table=table), public=True, through=f"role {inner}"
+    )
     assert not (await database.grant(login.username, other, Holder())).public
     await play.run(f"GRANT SELECT ON {play.database}.* TO {login.username}")
     through = (await database.grant(login.username, other, Holder())).through
@@ -229,7 +233,7 @@ async def test_what_the_anonymous_account_may_read_is_reported(play: MysqlPlaygr
     try:
         await play.run(f"GRANT SELECT ON {play.database}.* TO ''@'203.0.113.%'")
         reach = await database.grant(login.username, table, Holder())
-        assert reach == Reach(public=True, through="the anonymous account")
+        assert reach == Reach(readable=Readable(table=table), public=True, through="the anonymous account")
     finally:
         await play.run("DROP USER ''@'203.0.113.%'")
 
@@ -278,7 +282,7 @@ async def test_a_revoke_cut_off_between_taking_all_and_giving_back_heals(play: M
         await database.revoke(login.username, [kept], Ending(statements=1))
     assert not await play.can_read(login, kept)
     await database.revoke(login.username, [kept], Holder())
-    await database.prove(login, kept)
+    await database.prove(login, Readable(table=kept))
     assert not await play.can_read(login, going)
 
 
@@ -338,7 +342,7 @@ async def test_the_rights_in_the_documentation_are_enough(play: MysqlPlayground)
     login = consumer()
     async with opened(play, admin) as database:
         await given(database, login, await database.resolve(TablePath(name="ORDERS")), kept)
-        await database.prove(login, table)
+        await database.prove(login, Readable(table=table))
         async with play.reading(login, table) as next_row:
             await database.revoke(login.username, [kept], Holder())
             with pytest.raises(SAID_NO):
@@ -442,10 +446,10 @@ async def test_as_few_statements_as_the_module_says(play: MysqlPlayground, datab
 
     counts = [sent()]
     await given(database, login, table)
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
     counts.append(sent())
     await database.grant(login.username, second, Holder())
-    await database.prove(login, second)
+    await database.prove(login, Readable(table=second))
     counts.append(sent())
     await database.revoke(login.username, [second], Holder())
     counts.append(sent())
@@ -518,7 +522,7 @@ async def test_a_server_without_tls_gets_no_password(mariadb: Server) -> None:
         with pytest.raises(Misconfigured, match="TLS"):
             await database.resolve(TablePath(name="orders"))
         with pytest.raises(Misconfigured, match="TLS"):
-            await database.prove(admin, Table(schema="shop", name="orders"))
+            await database.prove(admin, Readable(table=Table(schema="shop", name="orders")))
         await database.close()
         assert heard == b""
 

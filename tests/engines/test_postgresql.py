@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from dzgrant.engines import adapter
-from dzgrant.engines.contract import Database
+from dzgrant.engines.contract import Database, Readable
 from dzgrant.engines.postgresql.statements import PARENTS_KEY, table_key
 from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient
 from dzgrant.localcloud.databases import Server
@@ -54,7 +54,7 @@ async def test_a_stale_fence_changes_nothing(play: Playground, database: Databas
         await database.revoke(login.username, [], stale)
     with pytest.raises(LeaseLost, match="7"):
         await database.drop(login.username, stale)
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
     assert not await play.can_read(login, other)
 
 
@@ -117,7 +117,7 @@ async def test_a_consumer_with_another_key_holds_nothing_up(
                 await run("SELECT 1")
 
     await past(lambda: impatient.grant(login.username, table, Holder()))
-    await impatient.prove(login, table)
+    await impatient.prove(login, Readable(table=table))
     await past(lambda: impatient.revoke(login.username, [], Holder()))
     assert not await play.can_read(login, table)
     await impatient.grant(login.username, table, Holder())
@@ -195,7 +195,7 @@ async def test_a_database_without_rights_for_public_is_opened_and_closed_again(p
     try:
         async with asyncio.TaskGroup() as group:
             opened = [group.create_task(given(database, table)) for _ in range(20)]
-        await database.prove(opened[0].result(), table)
+        await database.prove(opened[0].result(), Readable(table=table))
         async with asyncio.TaskGroup() as group:
             drops = [group.create_task(database.drop(one.result().username, Holder())) for one in opened]
         assert {drop.result().outcome for drop in drops} == {LoginOutcome.DROPPED}
@@ -286,7 +286,7 @@ async def test_the_view_of_an_owner_without_rights_is_told_apart(play: Playgroun
     await play.run(f"GRANT SELECT ON {play.sql(view)} TO {quoted(play.admin.username)} WITH GRANT OPTION")
     login = await given(database, view)
     with pytest.raises(Misconfigured, match="view's owner"):
-        await database.prove(login, view)
+        await database.prove(login, Readable(table=view))
 
 
 @asynccontextmanager
@@ -315,12 +315,12 @@ async def test_a_login_that_the_server_lets_in_from_nowhere_is_no_wrong_password
     login = await given(database, table)
     async with shut_out(play, login):
         with pytest.raises(Misconfigured, match=r"pg_hba\.conf"):
-            await database.prove(login, table)
+            await database.prove(login, Readable(table=table))
         await play.run(f"ALTER ROLE {login.username} NOLOGIN")
         with pytest.raises(ConsumerRejected):
-            await database.prove(login, table)
+            await database.prove(login, Readable(table=table))
         await database.ensure_login(login.username, login.password, OWNER, Holder())
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
 
 
 async def test_connections_that_the_server_ended_are_made_again(play: Playground, database: Database) -> None:
@@ -328,7 +328,7 @@ async def test_connections_that_the_server_ended_are_made_again(play: Playground
     login = await given(database, table)
     await play.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dzgrant'")
     await database.ensure_login(login.username, login.password, OWNER, Holder())
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
 
 
 async def test_a_cancelled_grant_leaves_no_lock_and_a_pool_that_works(play: Playground) -> None:
@@ -346,7 +346,7 @@ async def test_a_cancelled_grant_leaves_no_lock_and_a_pool_that_works(play: Play
         with pytest.raises(asyncio.CancelledError):
             await grant
     await database.grant(login.username, table, Holder())
-    await database.prove(login, table)
+    await database.prove(login, Readable(table=table))
     await database.close()
 
 
@@ -374,10 +374,10 @@ async def test_the_work_takes_few_round_trips(play: Playground, database: Databa
     await round_trips()
     await database.ensure_login(login.username, login.password, OWNER, Holder())
     await database.grant(login.username, first, Holder())
-    await database.prove(login, first)
+    await database.prove(login, Readable(table=first))
     assert await round_trips() == 9
     await database.grant(login.username, second, Holder())
-    await database.prove(login, second)
+    await database.prove(login, Readable(table=second))
     assert await round_trips() == 6
     await database.drop(login.username, Holder())
     assert await round_trips() == 7

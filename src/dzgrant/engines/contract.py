@@ -22,7 +22,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from dzgrant.model import Credentials, LoginOutcome, Source, Table, TablePath
+from dzgrant.model import ALTERNATE, WHOLE, Credentials, LoginOutcome, Scope, Source, Table, TablePath
 
 
 class Permit(Protocol):
@@ -60,8 +60,19 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Readable:
+    """What a consumer reads: a table, or the view of dzgrant's that stands for it, and which of its columns."""
+
+    table: Table
+    columns: tuple[str, ...] | None = None
+    """As the engine spells them, in the table's order; None: all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What `grant` saw beside its own work."""
+    """What `grant` led to, and what it saw beside its own work."""
+
+    readable: Readable
 
     public: bool
     """The table can be read without this grant too: through PUBLIC, a role, or a wider privilege."""
@@ -84,7 +95,7 @@ class LoginState:
     marked: bool
     enabled: bool
     tables: tuple[Table, ...]
-    """The tables it was given, in the source's database, in order."""
+    """The tables it was given, wholly or some columns of, in the source's database, in order; views of dzgrant's, too."""
     sessions: int
 
 
@@ -98,34 +109,60 @@ class Database(Protocol):
         """
         ...
 
-    async def ensure_login(self, login: str, password: SecretStr, owner: Owner, permit: Permit) -> None:
-        """Afterwards the login exists, is dzgrant's own and enabled, and has this password; TLS is required of it.
+    async def ensure_login(self, login: str, password: SecretStr | None, owner: Owner, permit: Permit) -> None:
+        """Afterwards the login exists, is dzgrant's own and enabled, and has this password alone; TLS is required of it.
 
-        Raises `Refused` for a login of this name without dzgrant's marker, which stays untouched.
+        Without a password it logs in by IAM database authentication instead, and by nothing else. Raises `Refused` for
+        a login of this name without dzgrant's marker, which stays untouched; `PasswordRejected` when the server's rules
+        refuse the password; `Unsupported` without a password where the engine or the server has no such authentication.
         """
         ...
 
-    async def grant(self, login: str, table: Table, permit: Permit) -> Reach:
-        """Afterwards the login may SELECT from the table and reach it (CONNECT, USAGE); checked in the engine's catalogue."""
+    async def grant(self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE) -> Reach:
+        """Afterwards the login may read what the scopes together let it of the table, and no more of it; checked in the
+        engine's catalogue. It may reach it, too (CONNECT, USAGE).
+
+        Columns are granted as such where the engine can; rows, and columns where it can't, by a view in `views_in(login)`
+        that dzgrant owns: the table itself is not readable then. What is given is given before what is more is taken,
+        and what is taken is taken from open sessions too. Raises `Unsupported` for a filter that this table can't have.
+        """
         ...
 
-    async def prove(self, consumer: Credentials, table: Table) -> None:
-        """Logs in as the consumer, over TLS, and reads the table without fetching a row."""
+    async def prove(self, consumer: Credentials, readable: Readable) -> None:
+        """Logs in as the consumer, over TLS, and reads it without fetching a row."""
+        ...
+
+    async def prove_by_privileges(self, login: str, readable: Readable) -> None:
+        """As `prove`, by what the engine's catalogue says: for a login whose IAM token is not dzgrant's to make."""
         ...
 
     async def revoke(self, login: str, keep: Collection[Table], permit: Permit) -> None:
         """Afterwards the login can read no table but those to keep, and has no open session: an open cursor would read on.
 
-        What it takes away is what the engine's catalogue says the login was given, so a renamed table is found too.
-        A login that is not there is done already.
+        A view of dzgrant's stays while its table is to keep, and goes when no login may read it. What it takes away is
+        what the engine's catalogue says the login was given, so a renamed table is found too. A login that is not there
+        is done already.
         """
         ...
 
     async def drop(self, login: str, permit: Permit) -> Dropped:
         """Disable, end its sessions, revoke all, drop; never CASCADE. A login that owns objects is left disabled.
 
+        Views in `views_in(login)` that no login may read any more go, and the place itself when it is empty.
         Raises `Refused` for a login without dzgrant's marker, which stays untouched.
         """
+        ...
+
+    async def add_password(self, login: str, password: SecretStr, permit: Permit) -> bool:
+        """Afterwards this password logs in, and the one before does too, until `retire_password`. Safe to repeat with the
+        same password. False, with nothing changed: a login has but one password here, so that rotation takes a second login.
+
+        Raises as `ensure_login`, and `ConsumerRejected` when the login is gone.
+        """
+        ...
+
+    async def retire_password(self, login: str, permit: Permit) -> None:
+        """Afterwards the newest password alone logs in. A login that is not there, or has but one, is done already."""
         ...
 
     async def describe(self, login: str) -> LoginState | None:
@@ -135,6 +172,14 @@ class Database(Protocol):
     async def close(self) -> None:
         """Closes every connection; the database is not used afterwards."""
         ...
+
+
+def views_in(login: str) -> str:
+    """Where the views of a login's principal are: the schema, database or user that dzgrant owns; 29 characters.
+
+    Both logins of a principal read the same views, so that what a consumer reads keeps its name through a rotation.
+    """
+    return login.removesuffix(ALTERNATE) + "_views"
 
 
 class Adapter(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dzgrant.catalog import Catalog
-from dzgrant.engines.contract import Database
+from dzgrant.engines.contract import Database, Readable
 from dzgrant.errors import ConsumerRejected, DzgrantError, Refused
 from dzgrant.ledger import Ledger
 from dzgrant.model import (
@@ -140,7 +140,7 @@ async def _resolved(database: Database, path: TablePath) -> Table | None:
 
 async def _opens(database: Database, consumer: Credentials, table: Table) -> bool:
     try:
-        await database.prove(consumer, table)
+        await database.prove(consumer, Readable(table=table))
     except ConsumerRejected:
         return False
     return True

@@ -225,8 +225,8 @@ class Journey:
         consumer = self._known_consumer()
 
         async def one(path: TablePath) -> None:
-            table = self.tables[path]
-            await self._on_source(lambda database: database.prove(consumer, table))
+            readable = self.reach[path].readable
+            await self._on_source(lambda database: database.prove(consumer, readable))
 
         await self._each(tuple(self.tables), one)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dzgrant.engines.contract import Reach
+from dzgrant.engines.contract import Reach, Readable
 from dzgrant.engines.mysql.session import Session
 from dzgrant.engines.mysql.statements import MARIADB_MARKER, Statement
 from dzgrant.model import Table, TablePath
@@ -111,7 +111,7 @@ async def reach(session: Session, login: str, table: Table) -> Reach | None:
     if (login, "table") not in rows:
         return None
     others = sorted({_through(login, user, scope) for user, scope in rows} - {None}, key=str)
-    return Reach(public=bool(others), through=", ".join(map(str, others)) or None)
+    return Reach(readable=Readable(table=table), public=bool(others), through=", ".join(map(str, others)) or None)
 
 
 def _through(login: str, user: str, scope: str) -> str | None:

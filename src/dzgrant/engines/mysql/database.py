@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pydantic import SecretStr
 from pymysql.constants import ER
 
-from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach
+from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable
 from dzgrant.engines.mysql import catalogue, statements, verifiers
 from dzgrant.engines.mysql.catalogue import Account
 from dzgrant.engines.mysql.connections import Connections, again
@@ -79,7 +79,8 @@ class MysqlDatabase:
         return seen
 
     @again
-    async def prove(self, consumer: Credentials, table: Table) -> None:
+    async def prove(self, consumer: Credentials, readable: Readable) -> None:
+        table = readable.table
         driver = await connect(self._source, consumer, self._limits, ConsumerRejected, database=table.schema)
         try:
             async with asyncio.timeout(self._limits.statement_timeout):

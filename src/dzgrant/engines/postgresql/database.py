@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 from pydantic import SecretStr
 
-from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach
+from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable
 from dzgrant.engines.postgresql import catalogue, removal, statements
 from dzgrant.engines.postgresql.catalogue import Holdings, Step, Way
 from dzgrant.engines.postgresql.connections import Connections, Driver, Transaction, again, connect
@@ -80,7 +80,7 @@ class PostgresqlDatabase:
 
         way = await unblocked(give, partial(evict, self._connections, permit, *keys, statements.PARENTS_KEY))
         log.info("select_granted", login=login, table=str(table), source=self._source.key, through=way.through)
-        return Reach(public=way.through is not None, through=way.through)
+        return Reach(readable=Readable(table=table), public=way.through is not None, through=way.through)
 
     async def _way(self, transaction: Transaction, login: str, table: Table) -> Way:
         [row] = await transaction.fetch(catalogue.WAY, login, table.schema, table.name)
@@ -106,7 +106,8 @@ class PostgresqlDatabase:
             f"the admin login {way.admin} may not grant what is needed", do=f"run as its owner: {statements_to_run}"
         ).about(source=self._source)
 
-    async def prove(self, consumer: Credentials, table: Table) -> None:
+    async def prove(self, consumer: Credentials, readable: Readable) -> None:
+        table = readable.table
         connection = await self._log_in(consumer)
         try:
             await connection.execute(statements.read_nothing(table))
