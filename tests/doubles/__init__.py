@@ -1,1 +1,1 @@
-"""Doubles of the database servers that cannot be had on every machine: they speak the wire to the real drivers, over a model."""
+"""Doubles of the database servers that not every machine can have: each speaks the wire to the real driver, over a model."""

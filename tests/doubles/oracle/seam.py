@@ -1,7 +1,7 @@
 """The seam between the Oracle double's wire and its model.
 
-The wire asks an `Instance` who may come in, and hands each statement to the `Session` that it opened. Statement text and bind values
-pass as the driver sent them; the model alone knows SQL.
+The wire asks an `Instance` who may come in, and hands each statement to the `Session` that it opened. Statement text and bind
+values pass as the driver sent them; the model alone knows SQL.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Value = str | int | float | Decimal | datetime | bytes | None
 
 
 class OracleError(Exception):
-    """One error of the server: ORA-`code`, `message` without that prefix, and where in the statement it was found (characters)."""
+    """One error of the server: ORA-`code`, `message` without that prefix, `offset` in characters into the statement."""
 
     def __init__(self, code: int, message: str, offset: int = 0) -> None:
         super().__init__(f"ORA-{code:05d}: {message}")
@@ -34,34 +34,39 @@ class Column:
 
 @dataclass(frozen=True)
 class Result:
-    """What a statement came to: `columns` is empty unless it is a query; `affected` counts the rows that DML touched.
-
-    `warning` is success with a remark, as ORA-24344 after a view was made that does not compile.
-    """
+    """What a statement came to: `columns` is empty unless it is a query; `affected` counts the rows that DML touched."""
 
     columns: tuple[Column, ...] = ()
     rows: Sequence[Sequence[Value]] = ()
     affected: int = 0
-    warning: OracleError | None = None
 
 
 class Session(Protocol):
-    """One session of the instance. The wire calls `execute`, `commit`, `rollback` and `close` from one thread, never two at once."""
+    """One session of the instance. The wire calls all but `cancel` from worker threads, never two at once."""
 
     sid: int
     serial: int
-    killed: bool
-    """Whether ALTER SYSTEM KILL SESSION ended it: the wire answers every later call, a fetch too, with ORA-00028 and hangs up."""
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was killed: the wire answers every later call, a fetch too, with ORA-00028 and hangs up."""
+        ...
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether something waits for COMMIT or ROLLBACK: the driver is told at the end of each call."""
+        ...
 
     def execute(self, sql: str, binds: Sequence[Value]) -> Result:
-        """Run one statement, with a value for each distinct placeholder in the order of its first appearance; or raise OracleError.
+        """Run one statement, or raise OracleError. The driver's own ALTER SESSION SET TIME_ZONE at logon passes here too.
 
+        `binds` has a value for each placeholder, in order; in PL/SQL (BEGIN, DECLARE, CALL) for each distinct one.
         It may wait for a lock: `cancel` ends that with ORA-01013, a kill with ORA-00028.
         """
         ...
 
     def cancel(self) -> None:
-        """End the `execute` that runs now, if one does. Called from another thread than `execute`."""
+        """End the `execute` that runs now, if one does."""
         ...
 
     def commit(self) -> None: ...
