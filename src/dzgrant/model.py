@@ -174,6 +174,13 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IamLogin:
+    """A consumer's login without a password: it shows a token that its own account makes (IAM database authentication)."""
+
+    username: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admin:
     """Where the source's admin credentials are, in the producer account: a secret, or else inside the Glue connection.
 

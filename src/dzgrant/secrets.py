@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from dzgrant.accounts import Accounts, AwsError, AwsFailure, Role, classify, code
 from dzgrant.errors import DzgrantError, Misconfigured, Refused, Transient
-from dzgrant.model import Admin, Arn, Credentials, Principal, Region
+from dzgrant.model import Admin, Arn, Credentials, IamLogin, Principal, Region
 from dzgrant.passwords import new_password
 from dzgrant.settings import Settings
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from types_aiobotocore_secretsmanager.type_defs import TagTypeDef
 
 _Answer = TypeVar("_Answer")
+
+Opening = Credentials | IamLogin
+"""What opens a principal's tables."""
 
 MARK = "dzgrant"
 """The tag that makes a secret dzgrant's own; its value is the principal's id."""
@@ -39,7 +43,7 @@ class Kept:
     """A producer secret as it is now. `fresh`: its password is new, and no login has it yet."""
 
     arn: Arn
-    credentials: Credentials
+    credentials: Opening
     fresh: bool
 
 
@@ -56,7 +60,9 @@ class _Value(BaseModel):
     """What must be in a secret's JSON for a login; dzgrant writes more, for the consumer's tools."""
 
     username: str
-    password: SecretStr = Field(min_length=1)
+    password: SecretStr | None = Field(default=None, min_length=1)
+    authentication: Literal["iam"] | None = None
+    """There is no password: the login shows a token of IAM's."""
 
 
 class Secrets:
@@ -67,16 +73,17 @@ class Secrets:
         self._producer_key = settings.kms_key_alias
         self._consumer_key = settings.consumer_kms_key_alias
         self._recovery_days = settings.secret_recovery_days
+        self._iam_sources = settings.iam_sources
 
     async def keep_producer(self, principal: Principal, admin: Admin) -> Kept:
         """The producer secret, made where there is none. One that exists keeps its password: a login may have it."""
         producer = await self._producer(principal, admin)
-        return await producer.keep(Credentials(username=principal.login, password=new_password()))
+        return await producer.keep(self._new(principal))
 
     async def renew_producer(self, principal: Principal, admin: Admin) -> Kept:
         """The producer secret with a new password."""
         producer = await self._producer(principal, admin)
-        return await producer.renew(Credentials(username=principal.login, password=new_password()))
+        return await producer.renew(self._new(principal))
 
     async def share(self, principal: Principal, admin: Admin, arn: Arn) -> None:
         """Lets exactly the consumer role of the principal's account read the producer secret."""
@@ -100,7 +107,7 @@ class Secrets:
             do = f"deploy deploy/member-account in {environment.account}: the role {role} must exist"
             raise classify(error, f"the secret {arn} can't be shared", do=do) from error
 
-    async def read_shared(self, principal: Principal, arn: Arn) -> Credentials:
+    async def read_shared(self, principal: Principal, arn: Arn) -> Opening:
         """Reads the producer secret as the consumer role: the proof of the share. A new policy may take a moment to count."""
         # A secret lives in its own Region, which need not be the consumer's.
         client = await self._accounts.secrets("consumer", principal.environment.account, Region(arn.split(":")[3]))
@@ -110,10 +117,10 @@ class Secrets:
             wait=wait_random_exponential(multiplier=0.1, max=1.0),
             reraise=True,
         )
-        found: Credentials = await patience(_shared, client, arn)
+        found: Opening = await patience(_shared, client, arn)
         return found
 
-    async def keep_consumer(self, principal: Principal, credentials: Credentials) -> Arn:
+    async def keep_consumer(self, principal: Principal, credentials: Opening) -> Arn:
         """The consumer's copy with these credentials and DataZone's tags, made or mended."""
         consumer = await self._consumer(principal)
         kept = await consumer.keep(credentials)
@@ -121,12 +128,13 @@ class Secrets:
             await consumer.put(credentials)
         return kept.arn
 
-    async def read_consumer(self, principal: Principal) -> Credentials | None:
-        """What the consumer finds; None when there is nothing that it can use."""
+    async def read_consumer(self, principal: Principal) -> Opening | None:
+        """What the consumer finds; None when there is nothing that it can use, as a password where IAM is asked for now."""
         consumer = await self._consumer(principal)
-        return await consumer.read()
+        found = await consumer.read()
+        return found if isinstance(found, IamLogin) is self._by_iam(principal) else None
 
-    async def read_producer(self, principal: Principal, admin: Admin) -> Credentials | None:
+    async def read_producer(self, principal: Principal, admin: Admin) -> Opening | None:
         """What the producer keeps; None when there is nothing that can be used."""
         producer = await self._producer(principal, admin)
         return await producer.read()
@@ -145,6 +153,14 @@ class Secrets:
 
     async def delete_producer(self, principal: Principal, admin: Admin, arn: Arn | None = None) -> None:
         await (await self._producer(principal, admin)).delete(arn, self._recovery_days)
+
+    def _new(self, principal: Principal) -> Opening:
+        if self._by_iam(principal):
+            return IamLogin(username=principal.login)
+        return Credentials(username=principal.login, password=new_password())
+
+    def _by_iam(self, principal: Principal) -> bool:
+        return any(fnmatchcase(str(principal.source), pattern) for pattern in self._iam_sources)
 
     async def _producer(self, principal: Principal, admin: Admin) -> _Secret:
         client = await self._accounts.secrets("producer", admin.account, admin.region)
@@ -166,7 +182,7 @@ class _Secret:
         # A source's key is 16 hex digits: no name ends in a hyphen and six characters, which would read as an ARN's suffix.
         self.name = f"dzgrant/{side}/{principal.environment.id}/{principal.source.key}"
 
-    async def keep(self, credentials: Credentials) -> Kept:
+    async def keep(self, credentials: Opening) -> Kept:
         """Makes the secret with these credentials, or finds what is there; one that was to be deleted comes back with them."""
         key = {"KmsKeyId": self._key} if self._key else {}
         try:
@@ -183,7 +199,7 @@ class _Secret:
             return await self._reclaimed(credentials)
         return Kept(arn=Arn(made["ARN"]), credentials=credentials, fresh=True)
 
-    async def _reclaimed(self, credentials: Credentials) -> Kept:
+    async def _reclaimed(self, credentials: Opening) -> Kept:
         """What is there under the name, mended; it gets these credentials when it has none that can be used."""
         found = await self._look()
         if found is None:
@@ -200,9 +216,11 @@ class _Secret:
             await self._ask(self._client.tag_resource(SecretId=self.name, Tags=_listed(self._tags())), "tagged")
         # Who could read the secret in its earlier life must not know its password in this one.
         current = None if found.scheduled else await self._current()
-        return current or await self.put(credentials)
+        if current and isinstance(current.credentials, type(credentials)):
+            return current
+        return await self.put(credentials)
 
-    async def renew(self, credentials: Credentials) -> Kept:
+    async def renew(self, credentials: Opening) -> Kept:
         """Gives the secret these credentials, and makes it where it was lost."""
         try:
             answer = await self._client.put_secret_value(SecretId=self.name, SecretString=self._value(credentials))
@@ -212,14 +230,14 @@ class _Secret:
             raise self._explained(error, "written") from error
         return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=True)
 
-    async def put(self, credentials: Credentials) -> Kept:
+    async def put(self, credentials: Opening) -> Kept:
         # Each put has a token of its own, by the SDK: a token made from the value would let a repair be ignored.
         answer = await self._ask(
             self._client.put_secret_value(SecretId=self.name, SecretString=self._value(credentials)), "written"
         )
         return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=True)
 
-    async def read(self) -> Credentials | None:
+    async def read(self) -> Opening | None:
         current = await self._current()
         return current.credentials if current else None
 
@@ -290,8 +308,12 @@ class _Secret:
         what = f"the secret {self.name} can't be {done}"
         return classify(error, what, do="give the role its rights on secret and KMS key (docs/security.md)")
 
-    def _value(self, credentials: Credentials) -> str:
+    def _value(self, credentials: Opening) -> str:
         source = self._principal.source
+        if isinstance(credentials, IamLogin):
+            opens = {"authentication": "iam"}
+        else:
+            opens = {"password": credentials.password.get_secret_value()}
         return json.dumps(
             {
                 "engine": _ENGINE_WORDS.get(source.engine, source.engine),
@@ -300,8 +322,8 @@ class _Secret:
                 "dbname": source.database,
                 "db_name": source.database,
                 "username": credentials.username,
-                "password": credentials.password.get_secret_value(),
             }
+            | opens
         )
 
     def _tags(self) -> dict[str, str]:
@@ -318,7 +340,7 @@ class _Secret:
 _GONE = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 
 
-async def _shared(client: SecretsManagerClient, arn: Arn) -> Credentials:
+async def _shared(client: SecretsManagerClient, arn: Arn) -> Opening:
     try:
         answer = await client.get_secret_value(SecretId=arn)
     except AwsError as error:
@@ -334,9 +356,11 @@ def _listed(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": name, "Value": value} for name, value in tags.items()]
 
 
-def _credentials(value: str | None) -> Credentials | None:
+def _credentials(value: str | None) -> Opening | None:
     try:
         found = _Value.model_validate_json(value or "")
     except ValidationError:
         return None
-    return Credentials(username=found.username, password=found.password)
+    if found.authentication == "iam":
+        return IamLogin(username=found.username)
+    return Credentials(username=found.username, password=found.password) if found.password else None

@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         min_length=1,
         description="V1 domains: blueprints whose active environments get access when their project is subscribed.",
     )
+    iam_sources: Words = Field(
+        default=(),
+        description="Sources whose consumers log in by IAM database authentication and get no password, as patterns: "
+        "`postgresql://*.rds.amazonaws.com:*/*`.",
+    )
     honour_retain_permissions: bool = Field(
         default=False,
         description="Keep access when the owner revoked a subscription with `retainPermissions`. Off: a revoke always revokes.",

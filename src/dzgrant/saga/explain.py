@@ -11,7 +11,6 @@ from dzgrant.errors import ConsumerRejected, DzgrantError, Refused
 from dzgrant.ledger import Ledger
 from dzgrant.model import (
     Admin,
-    Credentials,
     Principal,
     SubscriptionStatus,
     Table,
@@ -20,8 +19,9 @@ from dzgrant.model import (
 )
 from dzgrant.saga.converge import Converge
 from dzgrant.saga.difference import PrincipalView, Seen, compare
+from dzgrant.saga.proof import prove
 from dzgrant.saga.sources import Sources
-from dzgrant.secrets import Secrets
+from dzgrant.secrets import Opening, Secrets
 from dzgrant.together import together
 
 
@@ -117,8 +117,8 @@ async def _in_database(
     database: Database,
     principal: Principal,
     paths: Collection[TablePath],
-    producer: Credentials | None,
-    consumer: Credentials | None,
+    producer: Opening | None,
+    consumer: Opening | None,
 ) -> Seen:
     login = await database.describe(principal.login)
     readable = login.tables if login and login.enabled else ()
@@ -138,9 +138,9 @@ async def _resolved(database: Database, path: TablePath) -> Table | None:
         return None
 
 
-async def _opens(database: Database, consumer: Credentials, table: Table) -> bool:
+async def _opens(database: Database, consumer: Opening, table: Table) -> bool:
     try:
-        await database.prove(consumer, Readable(table=table))
+        await prove(database, consumer, Readable(table=table))
     except ConsumerRejected:
         return False
     return True

@@ -26,9 +26,10 @@ from dzgrant.model import (
     Table,
     TablePath,
 )
+from dzgrant.saga.proof import prove
 from dzgrant.saga.road import REMOVE, Aim, Effect, Progress
 from dzgrant.saga.sources import Sources
-from dzgrant.secrets import Secrets
+from dzgrant.secrets import Opening, Secrets
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class Journey:
         self._bound = bound
         self._lease = lease
         self._admin = lease.record.admin
-        self._consumer: Credentials | None = None
+        self._consumer: Opening | None = None
         self._producer_secret: Arn | None = lease.prior.producer_secret if lease.prior else None
         self._consumer_secret: Arn | None = lease.prior.consumer_secret if lease.prior else None
         self._perform: Mapping[Effect, Callable[[], Awaitable[None]]] = {
@@ -204,11 +205,12 @@ class Journey:
             await self._note_refused()
 
     async def _ensure_login(self, owner: Owner) -> None:
-        password = self._known_consumer().password
+        consumer = self._known_consumer()
+        password = consumer.password if isinstance(consumer, Credentials) else None
         login = self.principal.login
         await self._on_source(lambda database: database.ensure_login(login, password, owner, self._lease))
 
-    def _known_consumer(self) -> Credentials:
+    def _known_consumer(self) -> Opening:
         if self._consumer is None:
             raise AssertionError("the road reads or makes the secret first")
         return self._consumer
@@ -226,7 +228,7 @@ class Journey:
 
         async def one(path: TablePath) -> None:
             readable = self.reach[path].readable
-            await self._on_source(lambda database: database.prove(consumer, readable))
+            await self._on_source(lambda database: prove(database, consumer, readable))
 
         await self._each(tuple(self.tables), one)
 
