@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dzgrant.localcloud.databases import Server
+from tests import odbc
 from tests.servers import authority, mariadb, mysql, postgresql, postgresql_wheel, server
 
 __all__ = ["authority", "mariadb", "mysql", "postgresql", "postgresql_wheel", "server"]
@@ -41,6 +42,7 @@ async def _transports_closed() -> AsyncIterator[None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_USED] = Counter()
+    odbc.provide()
 
 
 def pytest_runtest_call(item: pytest.Item) -> None:

@@ -15,7 +15,7 @@ from trustme import CA
 
 from dzgrant.errors import Misconfigured, Transient
 from dzgrant.localcloud.databases import NotAvailable
-from dzgrant.localcloud.databases.packages import mariadb_root
+from dzgrant.localcloud.databases.packages import unpacked
 from dzgrant.localcloud.databases.workplace import workplace
 
 _PARENT = """
@@ -78,11 +78,11 @@ def test_leaves_nothing_when_its_parent_is_killed(number: signal.Signals) -> Non
         time.sleep(0.05)
 
 
-def test_no_package_tools_no_mariadb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_package_tools_no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     with pytest.raises(NotAvailable, match="no apt-get"):
-        mariadb_root()
+        unpacked("mariadb-server-core", do="install MariaDB")
 
 
 def _processes_in(folder: Path) -> list[int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from trustme import CA
 
-from dzgrant.localcloud.databases.packages import mariadb_root
+from dzgrant.localcloud.databases.packages import unpacked
 from dzgrant.localcloud.databases.server import MysqlServer, NotAvailable, Server, credentials
 from dzgrant.localcloud.databases.workplace import HOST, Workplace, free_port, greets, output, workplace
 
@@ -141,13 +141,14 @@ def _found() -> Iterator[_Software]:
 
 
 def _package() -> _Software:
-    return _software(mariadb_root() / "usr/sbin/mariadbd", "package")
+    root = unpacked("mariadb-server-core", do="install MariaDB, or name its mysqld in DZGRANT_MYSQLD")
+    return _software(root / "usr/sbin/mariadbd", "package")
 
 
 def _software(program: Path, provider: str) -> _Software:
     # A script with a folder `root` beside it starts what is unpacked there; so do we, without it.
-    unpacked = program.parent / "root/usr/sbin" / program.name
-    program = unpacked if unpacked.exists() else program
+    beside = program.parent / "root/usr/sbin" / program.name
+    program = beside if beside.exists() else program
     base = program.parent.parent
     said = output(*_start(program, base), "--version")
     version = re.search(r"Ver (\d+(?:\.\d+)+)", said)
