@@ -53,7 +53,7 @@ def reference(table: TableTypeDef) -> Reference | None:
     if "://" in location:
         return None
     if not connection:
-        if parameters.get("classification", "").lower() not in jdbc.ENGINES:
+        if jdbc.engine_of(parameters.get("classification", "")) is None:
             return None
         raise Refused("the Glue table names no connection", do="set its connectionName, or crawl it again")
     if "TargetTable" in table:

@@ -3,7 +3,10 @@
 The forms are those of the Glue developer guide ("JDBC connection URL"), of the drivers' own manuals, and of AWS's
 sample. A URL that names several servers, or none for certain, is refused: the wrong server is worse than no server.
 
-A source's normal form: the engine's word is one of four, the host is in lower case (IPv6 compressed, without
+Words of other engines are those of the adapters that are installed beside dzgrant's own; their URLs are
+`jdbc:WORD://host:port/database`, with the port.
+
+A source's normal form: the engine's word is an adapter's name, the host is in lower case (IPv6 compressed, without
 brackets), a missing port is the engine's default, and the database is '' where the URL names none (or `%`). Oracle's
 is in upper case, since the listener ignores case: `ORCLPDB1` is a service, `SID:ORCL` a SID.
 """
@@ -11,6 +14,8 @@ is in upper case, since the listener ignores case: `ORCLPDB1` is a service, `SID
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib.metadata import entry_points
 from ipaddress import IPv6Address
 from urllib.parse import unquote
 
@@ -89,11 +94,24 @@ def _read(url: str) -> Source:
             return _with_path(engine, rest)
 
 
+def engine_of(word: str) -> str | None:
+    """dzgrant's name for the engine; None for a word that neither dzgrant nor an installed adapter knows."""
+    word = word.lower()
+    return ENGINES.get(word) or (word if word in _adapters() else None)
+
+
+@cache
+def _adapters() -> frozenset[str]:
+    return frozenset(entry_points(group="dzgrant.engines").names)
+
+
 def _engine(word: str) -> str:
-    engine = ENGINES.get(word.lower())
-    if engine is None:
-        raise _Unreadable("is not one of PostgreSQL, MySQL, MariaDB, Oracle or SQL Server")
-    return engine
+    found = engine_of(word)
+    if found is None:
+        others = sorted(_adapters() - set(PORTS))
+        known = ", ".join(["PostgreSQL", "MySQL", "MariaDB", "Oracle", "SQL Server", *others])
+        raise _Unreadable(f"is of none of the engines that are installed: {known}")
+    return found
 
 
 def _source(engine: str, host: str | None, port: str | None, database: str | None) -> Source:
@@ -105,7 +123,7 @@ def _source(engine: str, host: str | None, port: str | None, database: str | Non
     return Source(
         engine=engine,
         host=_host(host or ""),
-        port=_port(port, PORTS[engine]),
+        port=_port(port, PORTS.get(engine)),
         database=database.upper() if engine == "oracle" else database,
     )
 
@@ -124,9 +142,9 @@ def _host(text: str) -> str:
     return name
 
 
-def _port(text: str | None, default: int) -> int:
+def _port(text: str | None, default: int | None) -> int:
     text = (text or "").strip()
-    if not text:
+    if not text and default is not None:
         return default
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise _Unreadable("names a port that is none")
