@@ -104,5 +104,9 @@ class Unsupported(Refused):
     """dzgrant does not do this (yet), and does not guess."""
 
 
+class Unenforceable(Unsupported):
+    """An approval is bounded by a filter that dzgrant can't enforce: what was given of it before goes, too."""
+
+
 class Malformed(Refused):
     """A message that is no event: it goes to the dead-letter queue as it came."""

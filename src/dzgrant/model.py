@@ -6,11 +6,12 @@ Ids are DataZone's own strings: `[a-zA-Z0-9_-]{1,36}`, so they may hold `-` and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import NewType
+from typing import Literal, NewType
 
 from pydantic import SecretStr
 
@@ -142,11 +143,14 @@ class Comparison:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllOf:
     parts: tuple[RowFilter, ...]
+    clause: Literal["and"] = "and"
+    """The API's own word: it tells the two apart where they are written down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnyOf:
     parts: tuple[RowFilter, ...]
+    clause: Literal["or"] = "or"
 
 
 RowFilter = Comparison | AllOf | AnyOf
@@ -204,6 +208,7 @@ class Wanted:
     listing: str
     asset: str
     admin: Admin
+    scope: Scope = Scope()
 
 
 class PrincipalState(StrEnum):
@@ -251,6 +256,18 @@ class GrantRecord:
     reason: str | None
     since: datetime
     updated_at: datetime
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
+    """What those of the subscriptions that are filtered let be read."""
+    readable: Table | None = None
+    """The view of dzgrant's that is read for the table; None: the table itself."""
+    columns: tuple[str, ...] | None = None
+    """The columns that can be read, as the engine spells them; None: all."""
+
+    @property
+    def allowed(self) -> frozenset[Scope]:
+        """What all the subscriptions together let be read."""
+        whole = not self.subscriptions <= self.scopes.keys()
+        return WHOLE if whole else frozenset(self.scopes[by] for by in self.subscriptions)
 
 
 class LoginOutcome(StrEnum):
@@ -270,6 +287,15 @@ class SubscriptionStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssetScope:
+    """The asset filters that bound an approval (botocore's service model, AssetScope). `error`: why they can't, if so."""
+
+    asset: str
+    filters: tuple[str, ...]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
     """One Glue table of a listing. `account` and `region` are the Glue catalogue's: the producer's."""
 
@@ -279,8 +305,8 @@ class Asset:
     region: Region
     database: str
     table: str
-    filtered: bool
-    """The approval carries an `assetScope`: only some columns or rows may be read."""
+    scope: AssetScope | None
+    """What bounds the approval; None: all of the table may be read."""
     catalog: str | None = None
     """Glue's CatalogId, `<account>:<catalogue>`, where it is a federated catalogue; None: the account's own."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -36,6 +36,7 @@ MARK = "dzgrant"
 # The engine words of Secrets Manager's rotation templates, which clients like awswrangler read.
 _ENGINE_WORDS = {"postgresql": "postgres"}
 _POLICY_SECONDS = 5.0
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class Kept:
     arn: Arn
     credentials: Opening
     fresh: bool
+    objects: Mapping[str, str] = field(default_factory=dict)
+    """The views that the consumer reads for tables, `<schema>.<name>` for `<schema>.<name>`; only its own copy names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class _Value(BaseModel):
     password: SecretStr | None = Field(default=None, min_length=1)
     authentication: Literal["iam"] | None = None
     """There is no password: the login shows a token of IAM's."""
+    objects: dict[str, str] = {}
 
 
 class Secrets:
@@ -120,24 +124,43 @@ class Secrets:
         found: Opening = await patience(_shared, client, arn)
         return found
 
-    async def keep_consumer(self, principal: Principal, credentials: Opening) -> Arn:
-        """The consumer's copy with these credentials and DataZone's tags, made or mended."""
+    async def keep_consumer(
+        self, principal: Principal, credentials: Opening, objects: Mapping[str, str | None] = _NOTHING
+    ) -> Arn:
+        """The consumer's copy with these credentials and DataZone's tags, made or mended.
+
+        `objects`: for tables, the views that are read for them from now on, or None; what it says of others stays.
+        """
         consumer = await self._consumer(principal)
-        kept = await consumer.keep(credentials)
-        if kept.credentials != credentials:
-            await consumer.put(credentials)
+        kept = await consumer.keep(credentials, _merged({}, objects))
+        merged = _merged(kept.objects, objects)
+        if (kept.credentials, kept.objects) != (credentials, merged):
+            await consumer.put(credentials, merged)
         return kept.arn
 
-    async def read_consumer(self, principal: Principal) -> Opening | None:
+    async def point_consumer(self, principal: Principal, objects: Mapping[str, str | None]) -> None:
+        """As `keep_consumer`, for the objects alone. A copy that can't be used is left for the next grant to mend."""
+        consumer = await self._consumer(principal)
+        kept = await consumer.read()
+        if kept is not None and (merged := _merged(kept.objects, objects)) != kept.objects:
+            await consumer.put(kept.credentials, merged)
+
+    async def find_consumer(self, principal: Principal) -> Kept | None:
         """What the consumer finds; None when there is nothing that it can use, as a password where IAM is asked for now."""
         consumer = await self._consumer(principal)
         found = await consumer.read()
-        return found if isinstance(found, IamLogin) is self._by_iam(principal) else None
+        return found if found and isinstance(found.credentials, IamLogin) is self._by_iam(principal) else None
+
+    async def read_consumer(self, principal: Principal) -> Opening | None:
+        """As `find_consumer`: what opens the tables."""
+        found = await self.find_consumer(principal)
+        return found.credentials if found else None
 
     async def read_producer(self, principal: Principal, admin: Admin) -> Opening | None:
         """What the producer keeps; None when there is nothing that can be used."""
         producer = await self._producer(principal, admin)
-        return await producer.read()
+        found = await producer.read()
+        return found.credentials if found else None
 
     async def unshare(self, principal: Principal, admin: Admin, arn: Arn | None = None) -> None:
         """Takes the policy off the producer secret. One that is gone, or about to be, is not shared.
@@ -182,24 +205,24 @@ class _Secret:
         # A source's key is 16 hex digits: no name ends in a hyphen and six characters, which would read as an ARN's suffix.
         self.name = f"dzgrant/{side}/{principal.environment.id}/{principal.source.key}"
 
-    async def keep(self, credentials: Opening) -> Kept:
+    async def keep(self, credentials: Opening, objects: Mapping[str, str] = _NOTHING) -> Kept:
         """Makes the secret with these credentials, or finds what is there; one that was to be deleted comes back with them."""
         key = {"KmsKeyId": self._key} if self._key else {}
         try:
             made = await self._client.create_secret(
                 Name=self.name,
                 Description=f"Opens the tables that DataZone environment {self._principal.environment.id} is subscribed to.",
-                SecretString=self._value(credentials),
+                SecretString=self._value(credentials, objects),
                 Tags=_listed(self._tags()),
                 **key,  # type: ignore[arg-type]  # an optional keyword
             )
         except AwsError as error:
             if code(error) not in ("ResourceExistsException", "InvalidRequestException"):
                 raise self._explained(error, "made") from error
-            return await self._reclaimed(credentials)
-        return Kept(arn=Arn(made["ARN"]), credentials=credentials, fresh=True)
+            return await self._reclaimed(credentials, objects)
+        return Kept(arn=Arn(made["ARN"]), credentials=credentials, fresh=True, objects=objects)
 
-    async def _reclaimed(self, credentials: Opening) -> Kept:
+    async def _reclaimed(self, credentials: Opening, objects: Mapping[str, str]) -> Kept:
         """What is there under the name, mended; it gets these credentials when it has none that can be used."""
         found = await self._look()
         if found is None:
@@ -215,33 +238,29 @@ class _Secret:
         if not self._tags().items() <= found.tags.items():
             await self._ask(self._client.tag_resource(SecretId=self.name, Tags=_listed(self._tags())), "tagged")
         # Who could read the secret in its earlier life must not know its password in this one.
-        current = None if found.scheduled else await self._current()
+        current = None if found.scheduled else await self.read()
         if current and isinstance(current.credentials, type(credentials)):
             return current
-        return await self.put(credentials)
+        return await self.put(credentials, objects)
 
     async def renew(self, credentials: Opening) -> Kept:
         """Gives the secret these credentials, and makes it where it was lost."""
         try:
-            answer = await self._client.put_secret_value(SecretId=self.name, SecretString=self._value(credentials))
+            answer = await self._client.put_secret_value(SecretId=self.name, SecretString=self._value(credentials, _NOTHING))
         except AwsError as error:
             if code(error) in _GONE:
                 return await self.keep(credentials)
             raise self._explained(error, "written") from error
         return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=True)
 
-    async def put(self, credentials: Opening) -> Kept:
+    async def put(self, credentials: Opening, objects: Mapping[str, str]) -> Kept:
         # Each put has a token of its own, by the SDK: a token made from the value would let a repair be ignored.
         answer = await self._ask(
-            self._client.put_secret_value(SecretId=self.name, SecretString=self._value(credentials)), "written"
+            self._client.put_secret_value(SecretId=self.name, SecretString=self._value(credentials, objects)), "written"
         )
-        return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=True)
+        return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=True, objects=objects)
 
-    async def read(self) -> Opening | None:
-        current = await self._current()
-        return current.credentials if current else None
-
-    async def _current(self) -> Kept | None:
+    async def read(self) -> Kept | None:
         """The secret with its credentials; None when it is not there, or holds none for this login."""
         try:
             answer = await self._client.get_secret_value(SecretId=self.name)
@@ -249,10 +268,11 @@ class _Secret:
             if code(error) in _GONE:
                 return None
             raise self._explained(error, "read") from error
-        found = _credentials(answer.get("SecretString"))
-        if found is None or found.username != self._principal.login:
+        found = _read(answer.get("SecretString"))
+        credentials = _credentials(found)
+        if found is None or credentials is None or credentials.username != self._principal.login:
             return None
-        return Kept(arn=Arn(answer["ARN"]), credentials=found, fresh=False)
+        return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=False, objects=found.objects)
 
     async def unshare(self, arn: Arn | None) -> None:
         await self._unless_gone(arn, lambda secret: self._client.delete_resource_policy(SecretId=secret), "unshared")
@@ -308,7 +328,7 @@ class _Secret:
         what = f"the secret {self.name} can't be {done}"
         return classify(error, what, do="give the role its rights on secret and KMS key (docs/security.md)")
 
-    def _value(self, credentials: Opening) -> str:
+    def _value(self, credentials: Opening, objects: Mapping[str, str]) -> str:
         source = self._principal.source
         if isinstance(credentials, IamLogin):
             opens = {"authentication": "iam"}
@@ -324,6 +344,7 @@ class _Secret:
                 "username": credentials.username,
             }
             | opens
+            | ({"objects": dict(objects)} if objects else {})
         )
 
     def _tags(self) -> dict[str, str]:
@@ -346,7 +367,7 @@ async def _shared(client: SecretsManagerClient, arn: Arn) -> Opening:
     except AwsError as error:
         do = "let the consumer role read it, and its KMS key decrypt for the consumer account (docs/security.md)"
         raise classify(error, f"the consumer role can't read the shared secret {arn}", do=do) from error
-    found = _credentials(answer.get("SecretString"))
+    found = _credentials(_read(answer.get("SecretString")))
     if found is None:
         raise Transient(f"the shared secret {arn} holds no credentials")
     return found
@@ -356,10 +377,19 @@ def _listed(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": name, "Value": value} for name, value in tags.items()]
 
 
-def _credentials(value: str | None) -> Opening | None:
+def _merged(known: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    return {table: view for table, view in {**known, **changes}.items() if view is not None}
+
+
+def _read(value: str | None) -> _Value | None:
     try:
-        found = _Value.model_validate_json(value or "")
+        return _Value.model_validate_json(value or "")
     except ValidationError:
+        return None
+
+
+def _credentials(found: _Value | None) -> Opening | None:
+    if found is None:
         return None
     if found.authentication == "iam":
         return IamLogin(username=found.username)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from dzgrant.accounts import Accounts
 from dzgrant.catalog import Catalog
-from dzgrant.errors import Misconfigured, Refused, Transient, Unsupported
+from dzgrant.errors import Misconfigured, Refused, Transient, Unenforceable, Unsupported
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.client import Control
 from dzgrant.localcloud.places import CONSUMER, CONSUMER_PROJECT, PRODUCER, REGION
@@ -101,8 +101,8 @@ class TestSubscription:
         found = await by_id(catalog, domain, made.subscription)
         assert [call.operation for call in control.calls() if call.service == "datazone"] == ["GetSubscription"]
         assert (found.status, found.project, found.id) == (SubscriptionStatus.APPROVED, CONSUMER_PROJECT, made.subscription)
-        assert [(asset.id, asset.listing, asset.account, asset.region, asset.filtered) for asset in found.assets] == [
-            (table.asset, table.listing, PRODUCER, REGION, False)
+        assert [(asset.id, asset.listing, asset.account, asset.region, asset.scope) for asset in found.assets] == [
+            (table.asset, table.listing, PRODUCER, REGION, None)
         ]
 
     async def test_the_request_and_then_the_listing_lead_to_it_when_the_id_does_not(
@@ -319,8 +319,8 @@ class TestWanted:
         filtered = subscribed(control, domain, control.do(published(domain, **more)).listing, "filter1")  # type: ignore[arg-type]
         assert await catalog.wanted(await by_id(catalog, domain, filtered.subscription), ()) == ()
 
-    async def test_filters_fail_closed(self, catalog: Catalog, control: Control, domain: str) -> None:
-        with pytest.raises(Unsupported, match="assetScope"):
+    async def test_a_filter_that_is_not_there_fails_closed(self, catalog: Catalog, control: Control, domain: str) -> None:
+        with pytest.raises(Unenforceable, match=r"the filter filter1 of asset \w+ can't be enforced: DataZone has no such"):
             await self.wanted(catalog, control, domain, published(domain), "filter1")
 
     async def test_another_database_than_the_connections_is_refused(

@@ -213,16 +213,16 @@ async def test_a_refused_subscription_shows_its_reason(story: Story, dzgrant: Dz
     await story.cloud.settled()
     done = await dzgrant("explain", subscription)
     assert done.returncode == 3
-    assert "refused: the approval has an assetScope" in done.stdout
+    assert "refused: the filter rows of asset" in done.stdout
     [shown] = lines(await dzgrant("grants", "show", subscription, "--json"))
-    assert "assetScope" in shown["refused"]
+    assert "has no such filter any more" in shown["refused"]
     [listed] = lines(await dzgrant("grants", "list", "--subscription", subscription, "--json"))
     assert (listed["subscription"], listed["reason"]) == (subscription, shown["refused"])
-    assert "assetScope" in (await dzgrant("grants", "list", "--state", "FAILED")).stdout
+    assert "the filter rows" in (await dzgrant("grants", "list", "--state", "FAILED")).stdout
     assert lines(await dzgrant("grants", "list", "--state", "GRANTED", "--subscription", subscription, "--json")) == []
     done = await dzgrant("reconcile", subscription)
     assert done.returncode == 1
-    assert "assetScope" in done.stdout
+    assert "the filter rows" in done.stdout
 
 
 @one_engine

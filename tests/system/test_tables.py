@@ -94,15 +94,6 @@ async def _exists(story: Story, database: str) -> bool:
     return bool(await story.server.execute(f"SELECT FROM pg_database WHERE datname = '{database}'"))
 
 
-async def test_an_approval_with_filters_fails_closed(story: Story) -> None:
-    orders = await story.play.create_table("orders")
-    subscription = story.approve(story.publish(orders), filters=("only-eu",))
-    await story.cloud.settled()
-    (reason,) = story.refused(subscription)
-    assert "assetScope" in reason
-    await story.nothing_left()
-
-
 async def test_an_engine_without_an_adapter_is_refused_in_one_line(story: Story) -> None:
     orders = await story.play.create_table("orders")
     name = f"oracle-{story.environment}"

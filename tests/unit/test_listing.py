@@ -28,12 +28,12 @@ EXPECTED = Asset(
     region=Region("eu-central-1"),
     database="sales",
     table="orders",
-    filtered=False,
+    scope=None,
 )
 
 
 def read(forms: str) -> Asset | None:
-    return listing.asset(listing="listing1", entity="asset1", forms=forms, filtered=False)
+    return listing.asset(listing="listing1", entity="asset1", forms=forms, scope=None)
 
 
 def without(*keys: str) -> dict[str, str]:

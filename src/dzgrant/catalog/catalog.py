@@ -12,14 +12,26 @@ from dataclasses import dataclass
 from aiolimiter import AsyncLimiter
 
 from dzgrant.accounts import Accounts
-from dzgrant.catalog import glue
+from dzgrant.catalog import filters, glue
 from dzgrant.catalog.datazone import DataZone
 from dzgrant.catalog.environments import Environments, EnvironmentState
 from dzgrant.catalog.grants import SubscriptionGrant, SubscriptionGrants
 from dzgrant.catalog.producers import Producers
 from dzgrant.catalog.subscriptions import Subscriptions
-from dzgrant.errors import DzgrantError, Unsupported
-from dzgrant.model import Admin, Asset, Credentials, Environment, Principal, Source, Subscription, TablePath, Wanted
+from dzgrant.errors import DzgrantError
+from dzgrant.model import (
+    Admin,
+    Asset,
+    AssetScope,
+    Credentials,
+    Environment,
+    Principal,
+    Scope,
+    Source,
+    Subscription,
+    TablePath,
+    Wanted,
+)
 from dzgrant.settings import Settings
 from dzgrant.together import both, together
 
@@ -32,6 +44,7 @@ class _Located:
     source: Source
     path: TablePath
     admin: Admin
+    scope: Scope
 
 
 class Catalog:
@@ -41,7 +54,7 @@ class Catalog:
         self.limiter = AsyncLimiter(settings.datazone_rate, 1)
         """For whoever else calls DataZone; the reads are paced by themselves."""
         self._domain_ids = settings.domain_ids
-        datazone = DataZone(accounts, settings.datazone_rate)
+        self._datazone = datazone = DataZone(accounts, settings.datazone_rate)
         self._subscriptions = Subscriptions(datazone, honour_retain=settings.honour_retain_permissions)
         self._grants = SubscriptionGrants(datazone)
         self._environments = Environments(datazone, settings.environment_blueprints)
@@ -103,7 +116,8 @@ class Catalog:
     async def wanted(self, subscription: Subscription, environments: Collection[Environment]) -> tuple[Wanted, ...]:
         """A desired grant for each table of the subscription in each environment; none for tables not read through JDBC.
 
-        Raises `Unsupported` when only some columns or rows of a table are approved: the whole of it would be too much.
+        Raises `Unenforceable` when an approval is bounded by a filter that can't be read for certain: filters are read anew
+        each time, since they may change at any time.
         """
         return _wanted(subscription, environments, await self._tables(subscription))
 
@@ -118,30 +132,31 @@ class Catalog:
         return await self._producers.credentials(admin, fresh=fresh)
 
     async def _tables(self, subscription: Subscription) -> list[_Located]:
-        return [found for found in await together(self._located(asset) for asset in subscription.assets) if found]
+        domain = subscription.domain
+        return [found for found in await together(self._located(domain, asset) for asset in subscription.assets) if found]
 
-    async def _located(self, asset: Asset) -> _Located | None:
+    async def _located(self, domain: str, asset: Asset) -> _Located | None:
         try:
-            return await self._locate(asset)
+            return await self._locate(domain, asset)
         except DzgrantError as error:
             error.about(table=f"{asset.database}.{asset.table}")
             raise
 
-    async def _locate(self, asset: Asset) -> _Located | None:
+    async def _locate(self, domain: str, asset: Asset) -> _Located | None:
         reference = await self._producers.reference(asset)
         if reference is None:
             return None
         connection = await self._producers.connection(asset.account, asset.region, reference.connection)
         if connection is None:
             return None
-        if asset.filtered:
-            raise Unsupported(
-                "the approval has an assetScope: row and column filters are not enforced in the database yet",
-                do="approve the subscription without filters, or publish a view",
-            )
+        scope = await self._scope(domain, asset.scope) if asset.scope else Scope()
         source, path = glue.place(reference.location, connection.source)
         admin = Admin(account=asset.account, region=asset.region, connection=reference.connection, secret=connection.secret)
-        return _Located(asset=asset, source=source, path=path, admin=admin)
+        return _Located(asset=asset, source=source, path=path, admin=admin, scope=scope)
+
+    async def _scope(self, domain: str, bounds: AssetScope) -> Scope:
+        reading = (self._datazone.asset_filter(domain, bounds.asset, identifier) for identifier in bounds.filters)
+        return filters.scope(bounds, await together(reading))
 
 
 def _wanted(
@@ -155,6 +170,7 @@ def _wanted(
             listing=found.asset.listing,
             asset=found.asset.id,
             admin=found.admin,
+            scope=found.scope,
         )
         for environment in environments
         for found in located

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_datazone.type_defs import (
         EnvironmentBlueprintSummaryTypeDef,
         EnvironmentSummaryTypeDef,
+        GetAssetFilterOutputTypeDef,
         GetDomainOutputTypeDef,
         GetEnvironmentOutputTypeDef,
         GetListingOutputTypeDef,
@@ -75,6 +76,13 @@ class DataZone:
             "GetEnvironment",
             f"environment {environment}",
             lambda client: client.get_environment(domainIdentifier=domain, identifier=environment),
+        )
+
+    async def asset_filter(self, domain: str, asset: str, identifier: str) -> GetAssetFilterOutputTypeDef | None:
+        return await self._get(
+            "GetAssetFilter",
+            f"filter {identifier} of asset {asset}",
+            lambda client: client.get_asset_filter(domainIdentifier=domain, assetIdentifier=asset, identifier=identifier),
         )
 
     async def subscription_grant(self, domain: str, grant: str) -> GetSubscriptionGrantOutputTypeDef | None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import from_json
 
 from dzgrant.errors import Unsupported
-from dzgrant.model import AccountId, Asset, Region
+from dzgrant.model import AccountId, Asset, AssetScope, Region
 
 _GLUE_TABLE = "GlueTableAssetType"
 
@@ -44,7 +44,7 @@ def is_glue_table(kind: str | None) -> bool:
     return (kind or "").rpartition(".")[2] == _GLUE_TABLE
 
 
-def asset(*, listing: str, entity: str, forms: str, filtered: bool) -> Asset | None:
+def asset(*, listing: str, entity: str, forms: str, scope: AssetScope | None) -> Asset | None:
     """The Glue table that a listing of DataZone's Glue table type stands for; None for files (`s3://...`).
 
     Files are told here, since their account may know nothing of dzgrant and refuse to show the table.
@@ -71,7 +71,7 @@ def asset(*, listing: str, entity: str, forms: str, filtered: bool) -> Asset | N
         catalog=catalog,
         database=database,
         table=table,
-        filtered=filtered,
+        scope=scope,
     )
 
 

@@ -17,12 +17,13 @@ from cachetools import TTLCache
 from dzgrant.catalog import listing as listings
 from dzgrant.catalog.datazone import DataZone
 from dzgrant.errors import DzgrantError, Refused, Unsupported
-from dzgrant.model import Asset, Subscription, SubscriptionStatus
+from dzgrant.model import Asset, AssetScope, Subscription, SubscriptionStatus
 from dzgrant.together import together
 
 if TYPE_CHECKING:
     from types_aiobotocore_datazone.type_defs import (
         AssetListingTypeDef,
+        AssetScopeTypeDef,
         GetSubscriptionOutputTypeDef,
         SubscribedListingTypeDef,
         SubscriptionSummaryTypeDef,
@@ -107,15 +108,15 @@ class Subscriptions:
 
     async def _assets(self, domain: str, subscribed: SubscribedListingTypeDef) -> tuple[Asset, ...]:
         asset = subscribed["item"].get("assetListing")
-        filtered = bool(asset and asset.get("assetScope"))
+        scope = _scope(asset["assetScope"]) if asset and "assetScope" in asset else None
         if asset and (kind := asset.get("entityType")):
             if not listings.is_glue_table(kind):
                 return ()
             if (forms := asset.get("forms")) and (entity := asset.get("entityId")):
-                found = listings.asset(listing=subscribed["id"], entity=entity, forms=forms, filtered=filtered)
+                found = listings.asset(listing=subscribed["id"], entity=entity, forms=forms, scope=scope)
                 return (found,) if found else ()
         read = await self._listing(domain, subscribed["id"], subscribed.get("revision"))
-        return tuple(replace(asset, filtered=filtered) for asset in read)
+        return tuple(replace(asset, scope=scope) for asset in read)
 
     async def _listing(self, domain: str, listing: str, revision: str | None) -> tuple[Asset, ...]:
         """The Glue tables of a listing: one, none, or those of all the listings that a data product holds."""
@@ -136,7 +137,13 @@ class Subscriptions:
         return tuple(assets)
 
 
+def _scope(stated: AssetScopeTypeDef) -> AssetScope:
+    """DataZone names no statuses; one that is as bad as a filter's is taken for what it says."""
+    error = stated.get("errorMessage") or ("it is INVALID" if stated.get("status") == "INVALID" else None)
+    return AssetScope(asset=stated.get("assetId", ""), filters=tuple(stated.get("filterIds", ())), error=error)
+
+
 def _published(listing: str, item: AssetListingTypeDef) -> Asset | None:
     if not listings.is_glue_table(item.get("assetType")):
         return None
-    return listings.asset(listing=listing, entity=item.get("assetId", ""), forms=item.get("forms", ""), filtered=False)
+    return listings.asset(listing=listing, entity=item.get("assetId", ""), forms=item.get("forms", ""), scope=None)

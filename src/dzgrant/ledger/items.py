@@ -1,16 +1,21 @@
 """The codec between frozen types and DynamoDB items.
 
 Each item carries the schema's version `v`. New attributes that older code may ignore don't change it: during a
-deployment two versions work on one table.
+deployment two versions work on one table. A grant that is filtered has version 2: what does not know of filters would
+give the whole table.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
+from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import TypeAdapter
 
 from dzgrant.errors import Misconfigured
 from dzgrant.ledger.records import Claim, HistoryRecord, Refusal
@@ -25,6 +30,7 @@ from dzgrant.model import (
     PrincipalRecord,
     PrincipalState,
     Region,
+    Scope,
     Source,
     Table,
     TablePath,
@@ -37,8 +43,12 @@ if TYPE_CHECKING:
     Value = UniversalAttributeValueTypeDef
 
 SCHEMA = 1
+FILTERED = 2
+"""The version of a grant's item from its first filtered subscription on."""
 
 _TABLES = "_tables"
+_SCOPE = "scope_"
+_SCOPES = TypeAdapter(Scope)
 
 _Decoded = TypeVar("_Decoded")
 
@@ -105,11 +115,23 @@ def table(of: Table) -> Value:
     return {"M": {"schema": {"S": of.schema}, "name": {"S": of.name}}}
 
 
-def _careful(decode: Callable[[Item], _Decoded]) -> Callable[[Item], _Decoded]:
+def scope_name(subscription: str) -> str:
+    """The attribute of a grant's item that holds what a filtered subscription lets be read. Ids may hold `-`, names may not."""
+    return _SCOPE + sha256(subscription.encode()).hexdigest()[:16]
+
+
+def scope(subscription: str, of: Scope) -> Value:
+    stated = _SCOPES.dump_python(of, mode="json")
+    if of.columns is not None:
+        stated["columns"] = sorted(of.columns)
+    return {"M": {"subscription": text(subscription), "scope": text(json.dumps(stated))}}
+
+
+def _careful(decode: Callable[[Item], _Decoded], newest: int = SCHEMA) -> Callable[[Item], _Decoded]:
     @wraps(decode)
     def decoded(item: Item) -> _Decoded:
         try:
-            newer = int(item["v"]["N"]) > SCHEMA
+            newer = int(item["v"]["N"]) > newest
             found = None if newer else decode(item)
         except (KeyError, ValueError) as fault:
             raise Misconfigured(
@@ -141,7 +163,7 @@ def holding(item: Item) -> Holding:
     )
 
 
-@_careful
+@partial(_careful, newest=FILTERED)
 def grant_record(item: Item) -> GrantRecord:
     state = GrantState(item["state"]["S"])
     since = f"{state.lower()}_at"
@@ -156,6 +178,9 @@ def grant_record(item: Item) -> GrantRecord:
         reason=_text(item, "reason"),
         since=_moment(item, since),
         updated_at=_moment(item, "updated_at"),
+        scopes=_scopes(item),
+        readable=_table(item, "readable"),
+        columns=tuple(part["S"] for part in item["columns"]["L"]) if "columns" in item else None,
     )
 
 
@@ -229,10 +254,15 @@ def _admin(item: Item) -> Admin:
     )
 
 
-def _table(item: Item) -> Table | None:
-    if "table" not in item:
+def _scopes(item: Item) -> dict[str, Scope]:
+    found = [item[name]["M"] for name in sorted(item) if name.startswith(_SCOPE)]
+    return {parts["subscription"]["S"]: _SCOPES.validate_json(parts["scope"]["S"]) for parts in found}
+
+
+def _table(item: Item, name: str = "table") -> Table | None:
+    if name not in item:
         return None
-    parts = item["table"]["M"]
+    parts = item[name]["M"]
     return Table(schema=parts["schema"]["S"], name=parts["name"]["S"])
 
 

@@ -34,7 +34,11 @@ class GrantOutcome:
     state: GrantState | None
     """None leaves the state as it is."""
     table: Table | None = None
-    """The exact name; None leaves what the ledger has."""
+    """The exact name; None leaves what the ledger has, of the next two as well."""
+    readable: Table | None = None
+    """The view of dzgrant's that is read for the table; None: the table itself."""
+    columns: tuple[str, ...] | None = None
+    """The columns that can be read; None: all."""
     reason: str | None = None
     """Why it is not as it should be, for a person. A state without a reason removes an older one."""
     subscriptions: frozenset[str] = frozenset()

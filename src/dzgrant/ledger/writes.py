@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from dzgrant.ledger import items, keys
 from dzgrant.ledger.keys import Key
 from dzgrant.ledger.records import Claim, GrantOutcome
-from dzgrant.model import GrantState, Principal, TablePath, Wanted
+from dzgrant.model import GrantState, Principal, Scope, TablePath, Wanted
 
 if TYPE_CHECKING:
     from dzgrant.ledger.items import Value
@@ -103,20 +103,36 @@ def intents(principal: Principal, wanted: Collection[Wanted], unwanted: Iterable
             where="attribute_not_exists(#ended_at)",
         )
     for _, claims in _grouped(wanted, lambda one: one.path.key):
-        yield change(
-            keys.grant(principal, claims[0].path),
-            sets=_named(principal, claims[0].path) | {"updated_at": when},
-            first={"state": items.text(GrantState.GRANTING), "granting_at": when},
-            adds={"subscriptions": items.texts({claim.subscription for claim in claims})},
-        )
+        yield _wanted(principal, claims, when)
     for _, ending in _grouped(unwanted, lambda one: one.path.key):
         # A grant that no subscription wants any more reads as REVOKING; one that another wants stays as it is.
         yield change(
             keys.grant(principal, ending[0].path),
             sets={"updated_at": when},
+            removes=sorted({items.scope_name(claim.subscription) for claim in ending}),
             deletes={"subscriptions": items.texts({claim.subscription for claim in ending})},
             where="attribute_exists(#pk)",
         )
+
+
+def _wanted(principal: Principal, wishes: Sequence[Wanted], when: Value) -> Write:
+    """A grant that is to be, with what each of its filtered subscriptions lets be read. Its version never goes back."""
+    # A spelling that differs in case is the same table; should one subscription have it twice, the wider scope counts.
+    whole = {wish.subscription for wish in wishes if wish.scope == Scope()}
+    scopes = {
+        items.scope_name(wish.subscription): items.scope(wish.subscription, wish.scope)
+        for wish in wishes
+        if wish.subscription not in whole
+    }
+    named = _named(principal, wishes[0].path)
+    schema = {"v": named.pop("v")}
+    return change(
+        keys.grant(principal, wishes[0].path),
+        sets=named | {"updated_at": when} | ({"v": items.number(items.FILTERED)} | scopes if scopes else {}),
+        first={"state": items.text(GrantState.GRANTING), "granting_at": when} | ({} if scopes else schema),
+        removes=sorted(items.scope_name(subscription) for subscription in whole),
+        adds={"subscriptions": items.texts({wish.subscription for wish in wishes})},
+    )
 
 
 def outcomes(principal: Principal, grants: Collection[GrantOutcome], now: datetime) -> Iterator[Write]:
@@ -179,6 +195,10 @@ def _grant(principal: Principal, outcome: GrantOutcome, now: datetime) -> Write:
         sets["state"] = items.text(outcome.state)
         first[f"{outcome.state.lower()}_at"] = items.moment(now)
         forgotten = (*_FORGETS[outcome.state], "reason")
+    if outcome.table is not None:
+        readable = _readable(outcome)
+        sets |= readable
+        forgotten += tuple(name for name in ("readable", "columns") if name not in readable)
     if outcome.reason is not None:
         sets["reason"] = items.text(outcome.reason)
         forgotten = tuple(name for name in forgotten if name != "reason")
@@ -199,6 +219,14 @@ def _history(principal: Principal, outcome: GrantOutcome, subscription: str, sta
 
 def _table(outcome: GrantOutcome) -> dict[str, Value]:
     return {} if outcome.table is None else {"table": items.table(outcome.table)}
+
+
+def _readable(outcome: GrantOutcome) -> dict[str, Value]:
+    view = {} if outcome.readable is None else {"readable": items.table(outcome.readable)}
+    columns: dict[str, Value] = (
+        {} if outcome.columns is None else {"columns": {"L": [items.text(name) for name in outcome.columns]}}
+    )
+    return view | columns
 
 
 def _key(key: Key) -> dict[str, Value]:

@@ -187,8 +187,15 @@ class Approve(Command[Subscribed]):
 
     request: Id
     filters: tuple[Id, ...] = ()
-    """Row or column filters: the subscription then carries an `assetScope`."""
+    """Row or column filters (CreateAssetFilter), that exist or did once: the subscription then carries an `assetScope`."""
     events: bool = True
+
+
+class InvalidateFilter(Command[Done]):
+    """A row or column filter becomes INVALID, as when its column leaves the asset's schema. AWS sends no event of a filter."""
+
+    filter: Id
+    reason: str = "a column of the filter is not in the schema of the asset"
 
 
 class Revoke(Command[Done]):

@@ -101,6 +101,7 @@ def _of_datazone(aws: Aws, state: State, transitions: Transitions) -> dict[type[
         c.Unpublish: transitions.unpublish,
         c.Subscribe: transitions.subscribe,
         c.Approve: transitions.approve,
+        c.InvalidateFilter: transitions.invalidate_filter,
         c.Revoke: transitions.revoke,
         c.Cancel: transitions.cancel,
         c.AddTarget: transitions.add_target,

@@ -12,6 +12,8 @@ from dzgrant.localcloud.events import Events
 from dzgrant.localcloud.places import GOVERNANCE
 from dzgrant.localcloud.rest import Invalid, Routes
 from dzgrant.localcloud.state import (
+    Asset,
+    AssetFilter,
     AssetGrant,
     Blueprint,
     Domain,
@@ -24,6 +26,7 @@ from dzgrant.localcloud.state import (
     Subscription,
     Target,
     UnknownId,
+    new_id,
 )
 
 _PAGE = 50
@@ -44,7 +47,7 @@ class DataZone:
     def __init__(self, state: State, events: Events) -> None:
         self._state = state
         self._events = events
-        self._routes = Routes("datazone", [*_READS, "UpdateSubscriptionGrantStatus"])
+        self._routes = Routes("datazone", [*_ON_STATE, "UpdateSubscriptionGrantStatus"])
 
     def named(self, call: Call) -> Call:
         """The call with its operation's name instead of its path."""
@@ -63,7 +66,8 @@ class DataZone:
             with self._state.lock:
                 domain = arguments.get("domainIdentifier") or arguments["identifier"]
                 self._state.get(Domain, domain, domain)
-                members = _READS[name](self._state, arguments) if name in _READS else self._update_status(arguments)
+                known = _ON_STATE.get(name)
+                members = known(self._state, arguments) if known else self._update_status(arguments)
                 return answer(members)
         except Invalid as invalid:
             return error("ValidationException", str(invalid))
@@ -125,6 +129,65 @@ def _list_environments(state: State, given: Arguments) -> dict[str, Any]:
 
 def _get_listing(state: State, given: Arguments) -> dict[str, Any]:
     return shapes.listing(state.get(Listing, given["domainIdentifier"], given["identifier"]))
+
+
+def _create_filter(state: State, given: Arguments) -> dict[str, Any]:
+    asset = _asset(state, given)
+    made = AssetFilter(
+        id=new_id(),
+        domain=given["domainIdentifier"],
+        asset=asset.id,
+        name=given["name"],
+        configuration=_configuration(given),
+        description=given.get("description", ""),
+    )
+    return shapes.asset_filter(state.add(made))
+
+
+def _update_filter(state: State, given: Arguments) -> dict[str, Any]:
+    found = _filter(state, given)
+    if "configuration" in given:
+        found.configuration, found.error = _configuration(given), None
+    found.name, found.description = given.get("name", found.name), given.get("description", found.description)
+    return shapes.asset_filter(found)
+
+
+def _delete_filter(state: State, given: Arguments) -> dict[str, Any]:
+    state.remove(_filter(state, given))
+    return {}
+
+
+def _get_filter(state: State, given: Arguments) -> dict[str, Any]:
+    return shapes.asset_filter(_filter(state, given))
+
+
+def _list_filters(state: State, given: Arguments) -> dict[str, Any]:
+    asset = _asset(state, given).id
+    every = [it for it in state.all(AssetFilter, given["domainIdentifier"]) if it.asset == asset]
+    found = [it for it in every if _fits(given, {"status": "INVALID" if it.error else "VALID"})]
+    return _page(given, found, shapes.asset_filter_summary)
+
+
+def _asset(state: State, given: Arguments) -> Asset:
+    key = given["assetIdentifier"]
+    for listing in state.all(Listing, given["domainIdentifier"]):
+        if listing.asset and listing.asset.id == key:
+            return listing.asset
+    raise UnknownId("Asset", key)
+
+
+def _filter(state: State, given: Arguments) -> AssetFilter:
+    found = state.get(AssetFilter, given["domainIdentifier"], given["identifier"])
+    if found.asset != given["assetIdentifier"]:
+        raise UnknownId("AssetFilter", found.id)
+    return found
+
+
+def _configuration(given: Arguments) -> dict[str, Any]:
+    found: dict[str, Any] = given["configuration"]
+    if len(found) != 1 or not found.keys() <= {"columnConfiguration", "rowConfiguration"}:
+        raise Invalid("configuration: exactly one of columnConfiguration and rowConfiguration")
+    return found
 
 
 def _get_subscription(state: State, given: Arguments) -> dict[str, Any]:
@@ -208,7 +271,7 @@ def _page(given: Arguments, found: list[E], shape: Callable[[E], dict[str, Any]]
     return {"items": [shape(it) for it in found[start:end]], **({"nextToken": str(end)} if end < len(found) else {})}
 
 
-_READS: dict[str, Callable[[State, Arguments], dict[str, Any]]] = {
+_ON_STATE: dict[str, Callable[[State, Arguments], dict[str, Any]]] = {
     "GetDomain": _get_domain,
     "GetProject": _get_project,
     "GetEnvironmentBlueprint": _get_blueprint,
@@ -216,6 +279,11 @@ _READS: dict[str, Callable[[State, Arguments], dict[str, Any]]] = {
     "GetEnvironment": _get_environment,
     "ListEnvironments": _list_environments,
     "GetListing": _get_listing,
+    "CreateAssetFilter": _create_filter,
+    "GetAssetFilter": _get_filter,
+    "ListAssetFilters": _list_filters,
+    "UpdateAssetFilter": _update_filter,
+    "DeleteAssetFilter": _delete_filter,
     "GetSubscription": _get_subscription,
     "ListSubscriptions": _list_subscriptions,
     "GetSubscriptionTarget": _get_target,

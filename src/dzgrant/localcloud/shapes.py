@@ -7,7 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from dzgrant.localcloud.places import GOVERNANCE, REGION
-from dzgrant.localcloud.state import Blueprint, Domain, Environment, Grant, Listing, Principal, Project, Subscription, Target
+from dzgrant.localcloud.state import (
+    AssetFilter,
+    Blueprint,
+    Domain,
+    Environment,
+    Grant,
+    Listing,
+    Principal,
+    Project,
+    Subscription,
+    Target,
+)
 
 ASSET_TYPE = "GlueTableAssetType"
 _USER = "44f864b8-50a1-70cc-736f-c1f763934ab7"
@@ -107,6 +118,24 @@ def _listing_item(it: Listing) -> dict[str, Any]:
             "items": [{"listingId": item.id, "listingRevision": _REVISION} for item in it.items],
         }
     }
+
+
+def asset_filter_summary(it: AssetFilter) -> dict[str, Any]:
+    error = {"errorMessage": it.error} if it.error else {}
+    return {
+        "id": it.id,
+        "domainId": it.domain,
+        "assetId": it.asset,
+        "name": it.name,
+        "description": it.description,
+        "status": "INVALID" if it.error else "VALID",
+        "createdAt": it.created.timestamp(),
+        **error,
+    }
+
+
+def asset_filter(it: AssetFilter) -> dict[str, Any]:
+    return {**asset_filter_summary(it), "configuration": it.configuration}
 
 
 def subscription(it: Subscription) -> dict[str, Any]:

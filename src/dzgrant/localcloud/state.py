@@ -7,7 +7,7 @@ import string
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import RLock
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 _ID_LETTERS = string.ascii_lowercase + string.digits
 
@@ -63,6 +63,17 @@ class Asset:
 
     id: str
     forms: str
+
+
+@dataclass(slots=True, kw_only=True)
+class AssetFilter(Entity):
+    """`configuration` as CreateAssetFilter and UpdateAssetFilter take it; `error`: why it is INVALID."""
+
+    asset: str
+    name: str
+    configuration: dict[str, Any]
+    description: str = ""
+    error: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.events import Events
 from dzgrant.localcloud.places import CONSUMER_PROJECT, PRODUCER_PROJECT
 from dzgrant.localcloud.state import (
+    AssetFilter,
     AssetGrant,
     Blueprint,
     Domain,
@@ -140,6 +141,10 @@ class Transitions:
             if target.automatic and target.environment.project == request.principal.id
         ]
         return c.Subscribed(subscription=subscription.id, request=request.id, grants=tuple(grant.id for grant in grants))
+
+    def invalidate_filter(self, command: c.InvalidateFilter) -> c.Done:
+        self._state.find(AssetFilter, command.filter).error = command.reason
+        return c.Done()
 
     def revoke(self, command: c.Revoke) -> c.Done:
         subscription = self._approved(command.subscription)

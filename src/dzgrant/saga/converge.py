@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from dzgrant.catalog import Catalog, SubscriptionGrant
-from dzgrant.errors import DzgrantError, EnvironmentEnded, Misconfigured, Refused, Transient
+from dzgrant.errors import DzgrantError, EnvironmentEnded, Misconfigured, Refused, Transient, Unenforceable
 from dzgrant.intake.events import EnvironmentHint, Hint, SubscriptionGrantHint, SubscriptionHint
 from dzgrant.ledger import Claim, Ledger
 from dzgrant.model import Environment, Subscription, SubscriptionStatus, Wanted
@@ -124,6 +124,8 @@ class Converge:
             return await reading
         except Refused as refused:
             await self._refuse(refused, subscription.domain, subscription.id, subscription.project)
+            if isinstance(refused, Unenforceable):
+                await self._revoke(await self._ledger.claims(subscription.id))
             raise
 
     async def _refuse(self, refused: Refused, domain: str, subscription: str, project: str | None) -> None:

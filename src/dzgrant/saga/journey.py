@@ -17,6 +17,7 @@ from dzgrant.engines.contract import Database, Dropped, Owner, Reach
 from dzgrant.errors import AdminRejected, ConsumerRejected, LeaseLost, Misconfigured, PasswordRejected, Refused, Transient
 from dzgrant.ledger import Claim, GrantOutcome, Lease, Ledger, Settlement
 from dzgrant.model import (
+    WHOLE,
     Arn,
     Credentials,
     GrantRecord,
@@ -51,8 +52,17 @@ class Journey:
     """
 
     def __init__(
-        self, *, means: Means, tell: Tell, bound: float, lease: Lease, progress: Progress, claims: Sequence[Claim]
+        self,
+        *,
+        means: Means,
+        tell: Tell,
+        bound: float,
+        lease: Lease,
+        progress: Progress,
+        claims: Sequence[Claim],
+        whole: Collection[str] = (),
     ) -> None:
+        """`whole`: the keys of the tables that are wanted without a filter, whatever else wants them."""
         self.principal = lease.principal
         self.began = time.monotonic()
         self.progress = progress
@@ -68,12 +78,20 @@ class Journey:
         self.kept: set[str] = set()
         """Keys of the tables that other subscriptions want."""
         self.keep: tuple[Table, ...] = ()
+        self._narrowing: dict[TablePath, Table] = {}
+        """Tables that stay, and of which less may be approved than before."""
+        self._views: dict[Table, Table | None] = {}
+        """What the consumer secret must say to be read for a table; None: the table itself, or nothing any more."""
+        self._records: Mapping[str, GrantRecord] = {}
+        """What the ledger has of the principal, by the tables' keys; read under the lease, once there is need of it."""
+        self._whole = whole
         self._means = means
         self._told = tell
         self._bound = bound
         self._lease = lease
         self._admin = lease.record.admin
         self._consumer: Opening | None = None
+        self._objects: Mapping[str, str] = {}
         self._producer_secret: Arn | None = lease.prior.producer_secret if lease.prior else None
         self._consumer_secret: Arn | None = lease.prior.consumer_secret if lease.prior else None
         self._perform: Mapping[Effect, Callable[[], Awaitable[None]]] = {
@@ -86,6 +104,8 @@ class Journey:
             Effect.SHARE: self._share,
             Effect.READ_SHARED: self._read_shared,
             Effect.REPLICATE: self._replicate,
+            Effect.POINT: self._point,
+            Effect.NARROW: self._narrow,
             Effect.REVOKE_SELECT: self._revoke_select,
             Effect.UNSHARE: self._unshare,
             Effect.DROP_LOGIN: self._drop_login,
@@ -119,11 +139,15 @@ class Journey:
 
     async def _distrust(self) -> None:
         """The ledger said that secret and login work, and they do not: all that the principal has is made good."""
-        for record in await self._means.ledger.grants(self.principal):
+        await self._read_records()
+        for record in self._records.values():
             if record.state is GrantState.GRANTED and record.table:
                 self.tables.setdefault(record.path, record.table)
         again = {Effect.GRANT_SELECT, Effect.PROVE}
         self.progress = replace(self.progress, trusted=False, done=self.progress.done - again)
+
+    async def _read_records(self) -> None:
+        self._records = {record.path.key: record for record in await self._means.ledger.grants(self.principal)}
 
     async def _on_source(self, work: Callable[[Database], Awaitable[T]]) -> T:
         return await self._means.sources.run(self.principal.source, self._admin, work)
@@ -159,8 +183,8 @@ class Journey:
 
     async def _note_refused(self) -> None:
         if set(self.paths) <= set(self.refused):
-            records = await self._means.ledger.grants(self.principal)
-            live = any(record.path not in self.refused and _lives(record) for record in records)
+            await self._read_records()
+            live = any(record.path not in self.refused and _lives(record) for record in self._records.values())
             self.progress = replace(self.progress, open=False, others=live)
             if self._unmade and Effect.KEEP_PRODUCER_SECRET not in self.progress.done:
                 self._leave_all()
@@ -185,9 +209,10 @@ class Journey:
         self._producer_secret, self._consumer = kept.arn, kept.credentials
 
     async def _read_consumer_secret(self) -> None:
-        self._consumer = await self._means.secrets.read_consumer(self.principal)
-        if self._consumer is None:
+        found = await self._means.secrets.find_consumer(self.principal)
+        if found is None:
             raise ConsumerRejected("the consumer secret is gone")
+        self._consumer, self._objects = found.credentials, found.objects
 
     async def _set_login(self) -> None:
         environment = self.principal.environment
@@ -217,11 +242,34 @@ class Journey:
 
     async def _grant_select(self) -> None:
         async def one(path: TablePath) -> None:
-            table = self.tables[path]
-            login = self.principal.login
-            self.reach[path] = await self._on_source(lambda database: database.grant(login, table, self._lease))
+            await self._grant(path, self.tables[path])
 
+        # Only a filter makes it matter what else is approved: what is wanted whole costs no look at the ledger.
+        filtered = {path for path in self.tables if path.key not in self._whole}
+        if filtered:
+            await self._read_records()
         await self._each(tuple(self.tables), one)
+        if filtered & self.refused.keys():
+            await self._look_for_excess()
+        self.progress = replace(
+            self.progress, moved=any(self._objects.get(str(table)) != _name(view) for table, view in self._views.items())
+        )
+
+    async def _grant(self, path: TablePath, table: Table) -> None:
+        scopes = {} if path.key in self._whole else {"scopes": self._records[path.key].allowed}
+        login = self.principal.login
+        reach = await self._on_source(lambda database: database.grant(login, table, self._lease, **scopes))
+        self.reach[path] = reach
+        self._views[table] = reach.readable.table if reach.readable.table != table else None
+
+    async def _look_for_excess(self) -> None:
+        """A filter that is refused must not leave what was given before it."""
+        living = [record for record in self._records.values() if _lives(record) and record.path not in self.refused]
+        self.keep = tuple({*self.tables.values(), *(record.table for record in living if record.table)})
+        views = {*self._views.values(), *(record.readable for record in living)}
+        login = await self._on_source(lambda database: database.describe(self.principal.login))
+        excess = login is not None and not {*login.tables} <= {*self.keep} | views
+        self.progress = replace(self.progress, excess=excess)
 
     async def _prove(self) -> None:
         consumer = self._known_consumer()
@@ -245,7 +293,27 @@ class Journey:
         return self._producer_secret
 
     async def _replicate(self) -> None:
-        self._consumer_secret = await self._means.secrets.keep_consumer(self.principal, self._known_consumer())
+        secrets = self._means.secrets
+        self._consumer_secret = await secrets.keep_consumer(self.principal, self._known_consumer(), self._objects_now())
+
+    async def _point(self) -> None:
+        await self._means.secrets.point_consumer(self.principal, self._objects_now())
+
+    def _objects_now(self) -> dict[str, str | None]:
+        return {str(table): _name(view) for table, view in self._views.items()}
+
+    async def _narrow(self) -> None:
+        """Gives what is still approved of the tables that stay. What can't be narrowed goes."""
+        for path, table in self._narrowing.items():
+            try:
+                await self._bounded(path, partial(self._grant, path, table))
+            except Refused as refused:
+                self.refused[path] = refused.about(table=path)
+                self.kept.discard(path.key)
+                self.keep = tuple(one for one in self.keep if one != table)
+        if self.refused:
+            others = any(_lives(record) and key in self.kept for key, record in self._records.items())
+            self.progress = replace(self.progress, others=others, done=self.progress.done - {Effect.REVOKE_SELECT})
 
     async def _revoke_select(self) -> None:
         await self._on_source(lambda database: database.revoke(self.principal.login, self.keep, self._lease))
@@ -274,18 +342,23 @@ class Journey:
         if self._unmade:
             self._leave_all()
         ended = {(claim.path, claim.subscription) for claim in self.claims}
-        for record in await self._means.ledger.grants(self.principal):
+        shrunk = {claim.path.key for claim in self.claims}
+        await self._read_records()
+        for key, record in self._records.items():
             wanting = frozenset(by for by in record.subscriptions if (record.path, by) not in ended)
             if not wanting:
                 self.leaving.append(record.path)
                 if record.table:
                     self.tables[record.path] = record.table
+                    self._views |= {record.table: None} if record.readable else {}
                 continue
-            self.kept.add(record.path.key)
+            self.kept.add(key)
             if _lives(record):
                 self.progress = replace(self.progress, others=True)
                 if record.table:
                     self.keep += (record.table,)
+                    self._narrowing |= {record.path: record.table} if key in shrunk and record.allowed != WHOLE else {}
+        self.progress = replace(self.progress, narrowing=bool(self._narrowing), moved=bool(self._views or self._narrowing))
         if self.progress.others and not self.leaving:
             # Other subscriptions want the same tables: nothing changes but the claims.
             self.progress = replace(self.progress, done=self.progress.done | {Effect.REVOKE_SELECT})
@@ -325,7 +398,7 @@ class Journey:
             for path, refused in self.refused.items()
         )
         granted = (
-            GrantOutcome(path=path, state=GrantState.GRANTED, table=table, subscriptions=self._wanting(path))
+            self._readable(path, table, GrantOutcome(path=path, state=GrantState.GRANTED, subscriptions=self._wanting(path)))
             for path, table in self.tables.items()
         )
         waiting = (GrantOutcome(path=path, state=None, reason=str(error)) for path, error in self.waiting.items())
@@ -333,10 +406,22 @@ class Journey:
 
     def _left(self, path: TablePath) -> GrantOutcome:
         state = None if path.key in self.kept else GrantState.REVOKED
-        return GrantOutcome(path=path, state=state, ended=self._wanting(path))
+        outcome = GrantOutcome(path=path, state=state, ended=self._wanting(path))
+        if refused := self.refused.get(path):
+            staying = self._records[path.key].subscriptions - outcome.ended
+            return replace(outcome, state=GrantState.FAILED, reason=str(refused), subscriptions=staying)
+        return self._readable(path, self._narrowing[path], outcome) if path in self._narrowing else outcome
+
+    def _readable(self, path: TablePath, table: Table, outcome: GrantOutcome) -> GrantOutcome:
+        columns = self.reach[path].readable.columns
+        return replace(outcome, table=table, readable=self._views[table], columns=columns)
 
     def _wanting(self, path: TablePath) -> frozenset[str]:
         return frozenset(claim.subscription for claim in self.claims if claim.path.key == path.key)
+
+
+def _name(view: Table | None) -> str | None:
+    return str(view) if view else None
 
 
 def _lives(record: GrantRecord) -> bool:

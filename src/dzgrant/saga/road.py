@@ -24,6 +24,8 @@ class Effect(StrEnum):
     SHARE = "share"
     READ_SHARED = "read_shared"
     REPLICATE = "replicate"
+    POINT = "point"
+    NARROW = "narrow"
     REVOKE_SELECT = "revoke_select"
     UNSHARE = "unshare"
     DROP_LOGIN = "drop_login"
@@ -43,6 +45,7 @@ FIRST_GRANT = (
     Effect.KEEP_PRODUCER_SECRET,
     Effect.SET_LOGIN,
     Effect.GRANT_SELECT,
+    Effect.REVOKE_SELECT,
     Effect.PROVE,
     Effect.SHARE,
     Effect.READ_SHARED,
@@ -52,11 +55,23 @@ FIRST_GRANT = (
 )
 """For a principal that is new, or whose secret or login turned out not to be what the ledger says."""
 
-FURTHER_GRANT = (Effect.RESOLVE, Effect.READ_CONSUMER_SECRET, Effect.GRANT_SELECT, Effect.PROVE, Effect.TELL, Effect.SETTLE)
+FURTHER_GRANT = (
+    Effect.RESOLVE,
+    Effect.READ_CONSUMER_SECRET,
+    Effect.GRANT_SELECT,
+    Effect.REVOKE_SELECT,
+    Effect.PROVE,
+    Effect.POINT,
+    Effect.TELL,
+    Effect.SETTLE,
+)
 """For a principal that works: one more table, proved with the very secret that the consumer holds."""
 
-REVOKE = (Effect.REVOKE_SELECT, Effect.TELL, Effect.SETTLE)
-"""Other tables remain."""
+REVOKE = (Effect.NARROW, Effect.REVOKE_SELECT, Effect.POINT, Effect.TELL, Effect.SETTLE)
+"""Other tables remain; of some of them, less than before."""
+
+REFUSE = (Effect.REVOKE_SELECT, Effect.TELL, Effect.SETTLE)
+"""What is asked for can't be, and other tables remain."""
 
 REMOVE = (
     Effect.UNSHARE,
@@ -80,19 +95,33 @@ class Progress:
     """GRANT: at least one wanted table may still be granted."""
     others: bool = False
     """The principal has live grants beside those that are being moved."""
+    narrowing: bool = False
+    """REVOKE: of a table that stays, less is approved than before."""
+    excess: bool = False
+    """GRANT: the login can read what nobody wants, since a filter of it was refused."""
+    moved: bool = False
+    """The consumer secret does not say (any more) which views are to be read."""
     foreign: bool = False
     """A login of this name is not dzgrant's: it is never touched."""
     done: frozenset[Effect] = frozenset()
 
 
 def road(progress: Progress) -> tuple[Effect, ...]:
-    """The road that this principal is on."""
+    """The road that this principal is on, without the effects that there is no need of."""
+    needless = {
+        Effect.NARROW: not progress.narrowing,
+        Effect.REVOKE_SELECT: progress.aim is Aim.GRANT and not progress.excess,
+        Effect.POINT: not progress.moved,
+        Effect.DROP_LOGIN: progress.foreign,
+    }
+    return tuple(effect for effect in _whole_road(progress) if not needless.get(effect))
+
+
+def _whole_road(progress: Progress) -> tuple[Effect, ...]:
     if progress.aim is Aim.GRANT and progress.open:
         return FURTHER_GRANT if progress.trusted else FIRST_GRANT
     if progress.others:
-        return REVOKE if progress.aim is Aim.REVOKE else (Effect.TELL, Effect.SETTLE)
-    if progress.foreign:
-        return tuple(effect for effect in REMOVE if effect is not Effect.DROP_LOGIN)
+        return REVOKE if progress.aim is Aim.REVOKE else REFUSE
     return REMOVE
 
 
