@@ -110,6 +110,11 @@ class Settings(BaseSettings):
     database_lock_timeout: float = Field(
         default=5.0, gt=0, le=60, description="Seconds that a statement waits for a lock in the database."
     )
+    sqlserver_driver: str = Field(
+        default="auto",
+        min_length=1,
+        description="ODBC driver for SQL Server, its name or path; `auto`: the package's own, or one installed.",
+    )
     http_host: str = Field(default="0.0.0.0", description="Address of the health and metrics port.")
     http_port: int = Field(
         default=8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 picks a free one."

@@ -91,6 +91,7 @@ def _limits(settings: Settings) -> Limits:
         statement_timeout=settings.database_statement_timeout,
         lock_timeout=settings.database_lock_timeout,
         ca_bundle=settings.database_ca_bundle,
+        sqlserver_driver=settings.sqlserver_driver,
     )
 
 

@@ -48,6 +48,8 @@ class Limits:
     lock_timeout: float = 5.0
     ca_bundle: Path | None = None
     """PEM file of the authorities that may vouch for a database server; None: the system's own."""
+    sqlserver_driver: str = "auto"
+    """Name or path of the ODBC driver for SQL Server, as DZGRANT_SQLSERVER_DRIVER has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,144 @@
+"""Taking access away, so that a consumer can't stand in the way.
+
+What goes is what the catalogue says the login was given, whatever it is called now. On Babelfish the catalogue says nothing,
+so there SELECT is revoked on every table and view that is not to keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+
+import structlog
+
+from dzgrant.engines.contract import Dropped, Permit, views_in
+from dzgrant.engines.filters import view_name
+from dzgrant.engines.sqlserver import catalogue, statements
+from dzgrant.engines.sqlserver.catalogue import Held
+from dzgrant.engines.sqlserver.connections import Desk
+from dzgrant.engines.sqlserver.grants import NAME_BYTES, drop_unread, own
+from dzgrant.engines.sqlserver.session import Transaction
+from dzgrant.engines.sqlserver.sessions import end_sessions, unblocked
+from dzgrant.errors import AdminRejected, Misconfigured
+from dzgrant.model import LoginOutcome, Table
+
+log = structlog.get_logger(__name__)
+
+
+def revoke(desk: Desk, login: str, keep: Collection[Table], permit: Permit) -> None:
+    def strip() -> bool:
+        with desk.transaction(login, permit) as transaction:
+            found = catalogue.account(transaction, login, babelfish=transaction.babelfish)
+            if not found.present:
+                return False
+            marker = own(login, found, permit)
+            changes = list(_revocations(transaction, login, keep)) if found.user is not None else []
+            transaction.commit(*changes, statements.mark(login, marker, anew=False))
+            return True
+
+    if unblocked(strip, lambda: _end(desk, login, permit)):
+        ended = end_sessions(desk, login, permit, newcomers=False)
+        log.info("select_revoked", login=login, source=desk.source.key, kept=len(keep), sessions_ended=ended)
+
+
+def _end(desk: Desk, login: str, permit: Permit) -> None:
+    end_sessions(desk, login, permit, newcomers=False)
+
+
+def _revocations(transaction: Transaction, login: str, keep: Collection[Table]) -> Iterator[str]:
+    views = catalogue.views(transaction, views_in(login))
+    kept = {view_name(table, NAME_BYTES) for table in keep}
+    stays = {view.table for view in views.views if view.table.name in kept} | set(keep)
+    if transaction.babelfish:
+        for table in catalogue.everything(transaction):
+            if table not in stays and "]" not in f"{table.schema}{table.name}":
+                yield statements.revoke("SELECT", table, None, login, grantor=None, ever=False)
+    for one in _table_first(catalogue.held(transaction, login)):
+        if not (isinstance(one.on, Table) and one.on in stays):
+            yield statements.revoke(one.permission, one.on, one.column, login, grantor=one.grantor, ever=one.grantable)
+    yield from drop_unread(views, gone={view.table for view in views.views} - stays, without=login)
+
+
+def _table_first(held: Collection[Held]) -> list[Held]:
+    """A column's that is revoked before the table's would become an exception from it."""
+    return sorted(held, key=lambda one: one.column is not None)
+
+
+def drop(desk: Desk, login: str, permit: Permit) -> Dropped:
+    def disable() -> bool | None:
+        with desk.transaction(login, permit) as transaction:
+            found = catalogue.account(transaction, login, babelfish=transaction.babelfish)
+            if not found.present:
+                return None
+            marker = own(login, found, permit)
+            changes = [statements.disable(login)] if found.sid else []
+            transaction.commit(
+                *changes,
+                statements.mark(login, marker, anew=False),
+                cure=statements.let_change_logins(desk.admin.username),
+            )
+            return found.sid is not None
+
+    # Committed before its sessions end: it could log in again otherwise.
+    existed = unblocked(disable, lambda: _end(desk, login, permit))
+    if existed is None:
+        return Dropped(outcome=LoginOutcome.ABSENT)
+    end_sessions(desk, login, permit, newcomers=True)
+    try:
+        obstacles = unblocked(lambda: _remove(desk, login, permit), lambda: _end_all(desk, login, permit))
+    except AdminRejected:
+        raise
+    except Misconfigured as error:
+        obstacles = [error.what]
+    if obstacles:
+        # Somebody must clear the way first. The login is disabled; take away what can be.
+        with suppress(Misconfigured):
+            revoke(desk, login, (), permit)
+        log.warning("login_disabled", login=login, source=desk.source.key, obstacles=obstacles)
+        return Dropped(outcome=LoginOutcome.DISABLED, detail="; ".join(obstacles))
+    log.info("login_dropped", login=login, source=desk.source.key)
+    return Dropped(outcome=LoginOutcome.DROPPED if existed else LoginOutcome.ABSENT)
+
+
+def _end_all(desk: Desk, login: str, permit: Permit) -> None:
+    end_sessions(desk, login, permit, newcomers=True)
+
+
+def _remove(desk: Desk, login: str, permit: Permit) -> list[str]:
+    """Drops the login, or says what stands in the way."""
+    if obstacles := _clear_elsewhere(desk, login, permit):
+        return obstacles
+    with desk.transaction(login, permit) as transaction:
+        found = catalogue.account(transaction, login, babelfish=transaction.babelfish)
+        if not found.present:
+            return []
+        own(login, found, permit)
+        if owned := catalogue.owned(transaction, login):
+            return [f"owns {one}" for one in owned]
+        views = catalogue.views(transaction, views_in(login))
+        changes = [statements.drop_user(login)] if found.user is not None else []
+        changes += drop_unread(views, gone={view.table for view in views.views}, without=login)
+        if found.sid is not None:
+            changes.append(statements.drop_login(login))
+        transaction.commit(*changes, statements.unmark(login), cure=statements.let_change_logins(desk.admin.username))
+        return []
+
+
+def _clear_elsewhere(desk: Desk, login: str, permit: Permit) -> list[str]:
+    """Drops the login's users in the other databases that the admin can open; says what stands in the way there."""
+    with desk.session() as session:
+        if session.babelfish:
+            # A user is a role of its own there: without its login nobody can be it.
+            return []
+        [rows] = session.fetch(catalogue.DATABASES)
+        names = [name for (name,) in rows]
+        [users] = session.fetch(statements.users_in(names, statements.sid(login))) if names else [[]]
+    obstacles: list[str] = []
+    for database, user in users:
+        with desk.elsewhere(database) as there:
+            owned = catalogue.owned(there, user)
+            if not owned:
+                permit.check(desk.limits.statement_timeout)
+                there.fetch(statements.drop_user(user))
+        obstacles += [f"owns {one} in database {database}" for one in owned]
+    return obstacles
