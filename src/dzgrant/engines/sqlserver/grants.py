@@ -105,7 +105,7 @@ class _Grant:
         reading = None if filters.is_whole(scopes) else self._reading(scopes)
         self._run(_user(self.login, found, babelfish=self.transaction.babelfish))
         if reading is not None and reading.by_rows:
-            readable, narrower = self._give_view(access, reading.select)
+            readable, narrower = self._give_view(access, reading)
         else:
             readable, narrower = self._give_table(access, None if reading is None else reading.columns)
         changes = [statements.mark(self.login, marker, anew=False)] if marker != found.marker else []
@@ -147,19 +147,19 @@ class _Grant:
             narrower |= self._leave_view()
         return Readable(table=self.table, columns=None if columns is None else tuple(columns)), narrower
 
-    def _give_view(self, access: Access, select: str) -> tuple[Readable, bool]:
+    def _give_view(self, access: Access, reading: filters.Reading) -> tuple[Readable, bool]:
         views = catalogue.views(self.transaction, views_in(self.login))
         view = view_of(self.login, self.table, access.owner)
         known = views.named(view)
         self._make_schema(view.schema, views, access.owner)
-        changed = known is None or not known.definition.endswith(select)
+        changed = known is None or not known.definition.endswith(reading.select)
         if changed:
-            self._run([statements.set_view(view, select)])
+            self._run([statements.set_view(view, reading.select)])
         if known is None or self.login not in known.readers:
             self._run([statements.grant_select(view, self.login)])
         taken = [self._revoke_table()] if access.selects or self.transaction.babelfish else []
         self._run([*taken, *self._revoke_columns(access.columns)])
-        return Readable(table=view), bool(access.selects or access.columns or (known and changed))
+        return Readable(table=view, columns=reading.columns), bool(access.selects or access.columns or (known and changed))
 
     def _make_schema(self, schema: str, views: Views, owner: str) -> None:
         if schema in views.schemas:

@@ -26,7 +26,8 @@ from dzgrant.model import Table
 # Nothing here goes through the driver's own formatting, so that no `%` may be doubled.
 dialect = mssql(paramstyle="named")  # type: ignore[no-untyped-call]
 _identifier = dialect.identifier_preparer.quote_identifier
-_literal: Callable[[str], str] = Unicode().literal_processor(dialect)  # type: ignore[no-untyped-call]
+# The dialect's own form, N'...': without the N the server makes quotes of what looks like one in the database's code page.
+_literal: Callable[[str], str] = Unicode().dialect_impl(dialect).literal_processor(dialect)  # type: ignore[assignment]
 
 _PERMISSION = re.compile(r"[A-Z][A-Z ]*", re.ASCII)
 COMMIT = "COMMIT TRANSACTION"
