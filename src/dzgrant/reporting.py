@@ -9,6 +9,8 @@ On the bus an outcome is an event with the source `dzgrant` and the detail-type 
     engine, host, port, database, table                 what may be read, or no more
     login           the name of the login
     loginOutcome    of a revoke: dropped, disabled or absent
+    readable        of a grant with filters: the view to read instead of the table, `<schema>.<name>`, else null
+    columns         of a grant with filters: the columns that can be read, null for all
     readableThrough of a grant: by what else the table can be read already (PUBLIC, a role), else null
     reason          of a failure: one line for a person
     seconds         how long the work took
@@ -76,6 +78,10 @@ class Outcome:
     login_outcome: LoginOutcome | None = None
     readable_through: str | None = None
     """By what else the table can be read without this grant: `PUBLIC`, `role analysts`, ..."""
+    readable: str | None = None
+    """What is to be read instead of the table: `<schema>.<view>`; None: the table itself."""
+    columns: tuple[str, ...] | None = None
+    """The columns that can be read; None: all."""
 
 
 class Reporter:
@@ -154,7 +160,7 @@ class Reporter:
             log.warning("grant_status_refused", domain=domain, grant=grant, asset=asset, status=status, code=code(error))
 
 
-def _detail(outcome: Outcome) -> dict[str, str | int | float | None]:
+def _detail(outcome: Outcome) -> dict[str, str | int | float | list[str] | None]:
     principal = outcome.principal
     environment, source = principal.environment, principal.source
     return {
@@ -171,6 +177,8 @@ def _detail(outcome: Outcome) -> dict[str, str | int | float | None]:
         "table": outcome.table,
         "login": principal.login,
         "loginOutcome": outcome.login_outcome,
+        "readable": outcome.readable,
+        "columns": list(outcome.columns) if outcome.columns is not None else None,
         "readableThrough": outcome.readable_through,
         "reason": outcome.reason[:_REASON_LENGTH] if outcome.reason else None,
         "seconds": round(outcome.seconds, 3),

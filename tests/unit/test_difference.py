@@ -18,6 +18,7 @@ from dzgrant.model import (
     PrincipalRecord,
     PrincipalState,
     Region,
+    Scope,
     Source,
     Table,
     TablePath,
@@ -61,8 +62,10 @@ def view(
     *grants: GrantRecord,
     desired: tuple[TablePath, ...] = (ORDERS,),
     record: PrincipalRecord | None = RECORD,
+    scope: Scope = Scope(),  # noqa: B008  # frozen
 ) -> PrincipalView:
-    return compare(PRINCIPAL, subscription="mine", desired=desired, record=record, grants=grants, seen=seen)
+    wanted = dict.fromkeys(desired, scope)
+    return compare(PRINCIPAL, subscription="mine", desired=wanted, record=record, grants=grants, seen=seen)
 
 
 def every(found: PrincipalView) -> list[str]:
@@ -142,3 +145,25 @@ def test_a_login_that_could_only_be_disabled_is_as_recorded() -> None:
     kept = replace(GONE, login=replace(LOGIN, enabled=False, tables=()))
     assert view(kept, desired=(), record=replace(RECORD, state=PrincipalState.DISABLED)).agrees
     assert every(view(kept, desired=(), record=replace(RECORD, state=PrincipalState.REMOVED))) == ["the login is still there"]
+
+
+SOME = Scope(columns=frozenset({"id"}))
+VIEW = Table(schema="dz_views", name="orders_1")
+FILTERED = replace(GRANT, scopes={"mine": SOME}, readable=VIEW, columns=("id",))
+
+
+def test_a_view_stands_for_its_table() -> None:
+    seen = replace(GOOD, login=replace(LOGIN, tables=(VIEW,)))
+    assert view(seen, FILTERED, scope=SOME).agrees
+    assert [(table.object, table.columns) for table in view(seen, FILTERED, scope=SOME).tables] == [(VIEW, ("id",))]
+
+
+def test_a_table_that_is_readable_beside_its_view_is_too_much() -> None:
+    seen = replace(GOOD, login=replace(LOGIN, tables=(VIEW, TABLE)))
+    assert every(view(seen, FILTERED, scope=SOME)) == ["the login can read the table itself, not only dz_views.orders_1"]
+
+
+@pytest.mark.parametrize(("recorded", "now"), [(FILTERED, Scope()), (GRANT, SOME), (FILTERED, Scope(columns=frozenset({"a"})))])
+def test_a_filter_that_changed_since_is_a_difference(recorded: GrantRecord, now: Scope) -> None:
+    seen = replace(GOOD, login=replace(LOGIN, tables=(recorded.readable or TABLE,)))
+    assert every(view(seen, recorded, scope=now)) == ["recorded with other filters than those of the approval now"]

@@ -91,7 +91,8 @@ async def aws(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Aws]:
 async def test_an_outcome_is_a_line_a_count_and_an_event(aws: Aws) -> None:
     metrics = Metrics()
     with capture_logs() as logs:
-        await aws.reporter(metrics=metrics).outcome(granted(readable_through="PUBLIC"))
+        seen = {"readable": "dz_views.orders_1", "columns": ("id", "city")}
+        await aws.reporter(metrics=metrics).outcome(granted(readable_through="PUBLIC", **seen))
     detail = {
         "domain": "dzd_1",
         "project": "project1",
@@ -106,6 +107,8 @@ async def test_an_outcome_is_a_line_a_count_and_an_event(aws: Aws) -> None:
         "table": "public.orders",
         "login": PRINCIPAL.login,
         "loginOutcome": None,
+        "readable": "dz_views.orders_1",
+        "columns": ["id", "city"],
         "readableThrough": "PUBLIC",
         "reason": None,
         "seconds": 0.25,

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from dzgrant.ledger import HistoryRecord, Refusal
-from dzgrant.model import GrantRecord, GrantState, Principal, PrincipalRecord, PrincipalState, SubscriptionStatus
+from dzgrant.model import GrantRecord, GrantState, Principal, PrincipalRecord, PrincipalState, Scope, SubscriptionStatus
 from dzgrant.saga.difference import PrincipalView
 from dzgrant.saga.explain import Explanation
 
@@ -44,8 +44,24 @@ class Place(_Answer):
         )
 
 
+class Filtered(_Answer):
+    """What one filtered approval lets be read: `columns` as the catalogue spells them, null for all; `rows`: only some."""
+
+    subscription: str
+    columns: tuple[str, ...] | None
+    rows: bool
+
+    @classmethod
+    def of(cls, subscription: str, scope: Scope) -> Self:
+        columns = tuple(sorted(scope.columns)) if scope.columns is not None else None
+        return cls(subscription=subscription, columns=columns, rows=scope.rows is not None)
+
+
 class Grant(_Answer):
-    """One table. `since`: when it came into its state; `subscriptions`: the approvals that want it."""
+    """One table. `since`: when it came into its state; `subscriptions`: the approvals that want it.
+
+    `object`: the view that is read instead, `columns`: those that can be read; both null where all of the table is.
+    """
 
     place: Place
     table: str
@@ -53,6 +69,9 @@ class Grant(_Answer):
     since: datetime
     subscriptions: tuple[str, ...]
     reason: str | None
+    object: str | None
+    columns: tuple[str, ...] | None
+    filters: tuple[Filtered, ...]
 
     @classmethod
     def of(cls, record: GrantRecord) -> Self:
@@ -63,6 +82,9 @@ class Grant(_Answer):
             since=record.since,
             subscriptions=tuple(sorted(record.subscriptions)),
             reason=record.reason,
+            object=str(record.readable) if record.readable else None,
+            columns=record.columns,
+            filters=tuple(Filtered.of(by, scope) for by, scope in sorted(record.scopes.items())),
         )
 
 
@@ -141,7 +163,11 @@ class Shown(_Answer):
 
 
 class ExplainedTable(_Answer):
+    """`object` and `columns` as in `Grant`."""
+
     table: str
+    object: str | None
+    columns: tuple[str, ...] | None
     desired: bool
     recorded: GrantState | None
     readable: bool | None
@@ -173,6 +199,8 @@ class ExplainedPrincipal(_Answer):
             tables=tuple(
                 ExplainedTable(
                     table=str(table.path),
+                    object=str(table.object) if table.object else None,
+                    columns=table.columns,
                     desired=table.desired,
                     recorded=table.recorded,
                     readable=table.readable,

@@ -10,6 +10,7 @@ from rich.text import Text
 from dzgrant import settings
 from dzgrant.cli.answers import Explained, ExplainedPrincipal
 from dzgrant.cli.console import console, table
+from dzgrant.cli.grants import read_as
 from dzgrant.cli.parts import domains, with_parts
 from dzgrant.saga.explain import Sides
 from dzgrant.saga.explain import explain as gather
@@ -64,7 +65,7 @@ def _principal(principal: ExplainedPrincipal) -> Table:
     )
     for one in principal.tables:
         drawn.add_row(
-            one.table,
+            "\n".join((one.table, *read_as(one.object, one.columns))),
             "readable" if one.desired else "",
             one.recorded or "",
             _word(one.readable, "readable"),

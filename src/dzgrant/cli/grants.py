@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from dzgrant.cli.answers import Grant, Refused
+from dzgrant.cli.answers import Filtered, Grant, Refused
 from dzgrant.cli.console import console, moment, table
 from dzgrant.cli.parts import with_parts
 from dzgrant.ledger import Ledger
@@ -99,16 +99,29 @@ def _print(found: _Found) -> None:
 
 def drawn(grants: Sequence[Grant]) -> Table:
     """The grants as a table for people."""
-    rows = table("principal\nlogin", "table", "source", "state", "since", "subscriptions", "reason")
+    rows = table("principal\nlogin", "table\nread as", "source", "state", "since", "subscriptions", "reason")
     for grant in grants:
         place = grant.place
         rows.add_row(
             f"{place.principal}\n{place.login}",
-            grant.table,
+            "\n".join((grant.table, *read_as(grant.object, grant.columns))),
             place.source,
             Text(grant.state, _COLOURS.get(grant.state, "yellow")),
             moment(grant.since),
-            "\n".join(grant.subscriptions),
+            "\n".join(_subscription(by, grant.filters) for by in grant.subscriptions),
             grant.reason or "",
         )
     return rows
+
+
+def read_as(view: str | None, columns: Sequence[str] | None) -> list[str]:
+    """The view that is read instead of a table, and the columns that can be, where they are not all."""
+    return [*([view] if view else []), *([f"({', '.join(columns)})"] if columns is not None else [])]
+
+
+def _subscription(name: str, filters: Sequence[Filtered]) -> str:
+    mine = next((one for one in filters if one.subscription == name), None)
+    if mine is None:
+        return name
+    bounds = [*(["columns"] if mine.columns is not None else []), *(["rows"] if mine.rows else [])]
+    return f"{name} (some {' and '.join(bounds)})"

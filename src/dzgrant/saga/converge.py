@@ -249,7 +249,7 @@ class Converge:
             try:
                 for start in range(0, len(group), _TABLES_AT_ONCE):
                     journey = await self._moved(group[start : start + _TABLES_AT_ONCE], move)
-                    errors.extend((journey.refused | journey.waiting)[path] for path in journey.failed)
+                    errors.extend((journey.found.refused | journey.found.waiting)[path] for path in journey.found.failed)
             except EnvironmentEnded as ended:
                 place = group[0].principal.environment
                 await self._open(place.domain, place.id)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from dzgrant.engines.contract import LoginState
-from dzgrant.model import GrantRecord, GrantState, Principal, PrincipalRecord, PrincipalState, Table, TablePath
+from dzgrant.model import GrantRecord, GrantState, Principal, PrincipalRecord, PrincipalState, Scope, Table, TablePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,10 @@ class TableView:
     path: TablePath
     desired: bool
     recorded: GrantState | None
+    object: Table | None
+    """The view that is read for it; None: the table itself."""
+    columns: tuple[str, ...] | None
+    """Those that can be read; None: all."""
     readable: bool | None
     differences: tuple[str, ...]
 
@@ -55,7 +59,7 @@ def compare(
     principal: Principal,
     *,
     subscription: str,
-    desired: Collection[TablePath],
+    desired: Mapping[TablePath, Scope],
     record: PrincipalRecord | None,
     grants: Collection[GrantRecord],
     seen: Seen | str,
@@ -64,10 +68,11 @@ def compare(
     known = {grant.path.key: grant for grant in grants}
     mine = {grant.path.key: grant.path for grant in grants if subscription in grant.subscriptions}
     paths = {**mine, **{path.key: path for path in desired}}
-    keys = {path.key for path in desired}
+    scopes = {path.key: scope for path, scope in desired.items()}
     what = None if isinstance(seen, str) else seen
     tables = tuple(
-        _table(path, subscription, desired=key in keys, grant=known.get(key), seen=what) for key, path in sorted(paths.items())
+        _table(path, subscription, desired=scopes.get(key), grant=known.get(key), seen=what)
+        for key, path in sorted(paths.items())
     )
     living = bool(desired) or any(grant.subscriptions - {subscription} for grant in grants)
     differences = (seen,) if isinstance(seen, str) else tuple(_differences(seen, living=living, record=record, grants=grants))
@@ -80,18 +85,18 @@ def compare(
     )
 
 
-def _table(path: TablePath, subscription: str, *, desired: bool, grant: GrantRecord | None, seen: Seen | None) -> TableView:
+def _table(
+    path: TablePath, subscription: str, *, desired: Scope | None, grant: GrantRecord | None, seen: Seen | None
+) -> TableView:
     claimed = grant if grant and subscription in grant.subscriptions else None
     others = bool(grant and grant.subscriptions - {subscription})
     table = seen.tables.get(path) if seen else None
-    readable = None if seen is None else bool(seen.login and seen.login.enabled and table in seen.login.tables)
-    differences = []
-    if desired and claimed is None:
-        differences.append("not recorded")
-    elif desired and claimed and claimed.state is not GrantState.GRANTED:
-        differences.append(f"recorded as {claimed.state}" + (f": {claimed.reason}" if claimed.reason else ""))
-    elif not desired and claimed:
-        differences.append("recorded, but not wanted any more")
+    view = grant.readable if grant else None
+    given = seen.login.tables if seen and seen.login and seen.login.enabled else ()
+    readable = None if seen is None else (view or table) in given
+    differences = [*_recorded(desired, claimed, subscription)]
+    if view and table in given:
+        differences.append(f"the login can read the table itself, not only {view}")
     if desired and seen and table is None:
         differences.append("the database has no one table of this name")
     elif desired and readable is False:
@@ -100,11 +105,25 @@ def _table(path: TablePath, subscription: str, *, desired: bool, grant: GrantRec
         differences.append("the login can still read it")
     return TableView(
         path=path,
-        desired=desired,
+        desired=desired is not None,
+        object=view,
+        columns=grant.columns if grant else None,
         recorded=claimed.state if claimed else None,
         readable=readable,
         differences=tuple(differences),
     )
+
+
+def _recorded(desired: Scope | None, claimed: GrantRecord | None, subscription: str) -> Iterator[str]:
+    if claimed is None:
+        if desired:
+            yield "not recorded"
+    elif desired is None:
+        yield "recorded, but not wanted any more"
+    elif claimed.state is not GrantState.GRANTED:
+        yield f"recorded as {claimed.state}" + (f": {claimed.reason}" if claimed.reason else "")
+    elif claimed.scopes.get(subscription, Scope()) != desired:
+        yield "recorded with other filters than those of the approval now"
 
 
 def _differences(seen: Seen, *, living: bool, record: PrincipalRecord | None, grants: Collection[GrantRecord]) -> Iterator[str]:
@@ -123,7 +142,7 @@ def _differences(seen: Seen, *, living: bool, record: PrincipalRecord | None, gr
     yield from (f"the {whose} secret is not there" for whose, there in secrets.items() if not there)
     if seen.opens is False:
         yield "the consumer secret does not open the login"
-    known = {grant.table for grant in grants} | set(seen.tables.values())
+    known = {table for grant in grants for table in (grant.table, grant.readable)} | set(seen.tables.values())
     yield from (f"the login can read {table}, which nobody wants" for table in _tables(seen.login) if table not in known)
 
 

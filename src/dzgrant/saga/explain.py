@@ -11,6 +11,8 @@ from dzgrant.errors import ConsumerRejected, DzgrantError, Refused
 from dzgrant.ledger import Ledger
 from dzgrant.model import (
     Admin,
+    GrantRecord,
+    GrantState,
     Principal,
     SubscriptionStatus,
     Table,
@@ -94,20 +96,28 @@ async def _view(subscription: str, principal: Principal, wanted: Sequence[Wanted
     return compare(
         principal,
         subscription=subscription,
-        desired=[one.path for one in mine],
+        desired={one.path: one.scope for one in mine},
         record=record,
         grants=grants,
-        seen=await _seen(principal, admin, paths, sides) if admin else "the ledger does not know the way to its database",
+        seen=await _seen(principal, admin, paths, grants, sides)
+        if admin
+        else "the ledger does not know the way to its database",
     )
 
 
-async def _seen(principal: Principal, admin: Admin, paths: Collection[TablePath], sides: Sides) -> Seen | str:
+async def _seen(
+    principal: Principal, admin: Admin, paths: Collection[TablePath], grants: Collection[GrantRecord], sides: Sides
+) -> Seen | str:
     """What is, or why it can't be seen."""
     try:
         consumer = await sides.secrets.read_consumer(principal)
         producer = await sides.secrets.read_producer(principal, admin)
         return await sides.sources.run(
-            principal.source, admin, lambda database: _in_database(database, principal, paths, producer, consumer)
+            principal.source,
+            admin,
+            lambda database: _in_database(
+                database, principal, paths=paths, grants=grants, producer=producer, consumer=consumer
+            ),
         )
     except DzgrantError as error:
         return f"can't be looked at: {error}"
@@ -116,18 +126,20 @@ async def _seen(principal: Principal, admin: Admin, paths: Collection[TablePath]
 async def _in_database(
     database: Database,
     principal: Principal,
+    *,
     paths: Collection[TablePath],
+    grants: Collection[GrantRecord],
     producer: Opening | None,
     consumer: Opening | None,
 ) -> Seen:
     login = await database.describe(principal.login)
-    readable = login.tables if login and login.enabled else ()
+    readable = _readable(login.tables, grants) if login and login.enabled else None
     return Seen(
         login=login,
         tables={path: await _resolved(database, path) for path in paths},
         producer_secret=producer is not None,
         consumer_secret=consumer is not None,
-        opens=await _opens(database, consumer, readable[0]) if consumer and readable else None,
+        opens=await _opens(database, consumer, readable) if consumer and readable else None,
     )
 
 
@@ -138,9 +150,16 @@ async def _resolved(database: Database, path: TablePath) -> Table | None:
         return None
 
 
-async def _opens(database: Database, consumer: Opening, table: Table) -> bool:
+def _readable(tables: Collection[Table], grants: Collection[GrantRecord]) -> Readable | None:
+    """One thing that the login was given, and its columns as far as the ledger knows them."""
+    known = {grant.readable or grant.table: grant.columns for grant in grants if grant.state is GrantState.GRANTED}
+    table = next((table for table in (*known, *tables) if table in tables), None)
+    return Readable(table=table, columns=known.get(table)) if table else None
+
+
+async def _opens(database: Database, consumer: Opening, readable: Readable) -> bool:
     try:
-        await prove(database, consumer, Readable(table=table))
+        await prove(database, consumer, readable)
     except ConsumerRejected:
         return False
     return True

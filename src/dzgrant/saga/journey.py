@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from dzgrant.engines.contract import Database, Dropped, Owner, Reach
+from dzgrant.engines.contract import Database, Dropped, Owner
 from dzgrant.errors import AdminRejected, ConsumerRejected, LeaseLost, Misconfigured, PasswordRejected, Refused, Transient
-from dzgrant.ledger import Claim, GrantOutcome, Lease, Ledger, Settlement
+from dzgrant.ledger import GrantOutcome, Lease, Ledger, Settlement
 from dzgrant.model import (
     WHOLE,
     Arn,
     Credentials,
-    GrantRecord,
     GrantState,
     LoginOutcome,
     PrincipalState,
     Table,
     TablePath,
 )
+from dzgrant.saga.findings import Findings
 from dzgrant.saga.proof import prove
 from dzgrant.saga.road import REMOVE, Aim, Effect, Progress
 from dzgrant.saga.sources import Sources
@@ -59,32 +59,13 @@ class Journey:
         bound: float,
         lease: Lease,
         progress: Progress,
-        claims: Sequence[Claim],
-        whole: Collection[str] = (),
+        found: Findings,
     ) -> None:
-        """`whole`: the keys of the tables that are wanted without a filter, whatever else wants them."""
         self.principal = lease.principal
         self.began = time.monotonic()
         self.progress = progress
-        self.claims = claims
-        """What is wanted (GRANT), or no longer is (REVOKE)."""
-        self.refused: dict[TablePath, Refused] = {}
-        self.waiting: dict[TablePath, Misconfigured] = {}
-        """Tables that a person must do something for first."""
-        self.tables: dict[TablePath, Table] = {}
-        self.reach: dict[TablePath, Reach] = {}
+        self.found = found
         self.dropped: Dropped | None = None
-        self.leaving: list[TablePath] = []
-        self.kept: set[str] = set()
-        """Keys of the tables that other subscriptions want."""
-        self.keep: tuple[Table, ...] = ()
-        self._narrowing: dict[TablePath, Table] = {}
-        """Tables that stay, and of which less may be approved than before."""
-        self._views: dict[Table, Table | None] = {}
-        """What the consumer secret must say to be read for a table; None: the table itself, or nothing any more."""
-        self._records: Mapping[str, GrantRecord] = {}
-        """What the ledger has of the principal, by the tables' keys; read under the lease, once there is need of it."""
-        self._whole = whole
         self._means = means
         self._told = tell
         self._bound = bound
@@ -115,16 +96,6 @@ class Journey:
             Effect.SETTLE: self._settle,
         }
 
-    @property
-    def paths(self) -> tuple[TablePath, ...]:
-        """The tables of this journey, each once."""
-        return tuple(dict.fromkeys(claim.path for claim in self.claims))
-
-    @property
-    def failed(self) -> tuple[TablePath, ...]:
-        """The claimed tables that were not granted."""
-        return tuple(path for path in self.paths if path in self.refused or path in self.waiting)
-
     async def perform(self, effect: Effect) -> None:
         """Carries one effect out and notes in `progress` what it showed."""
         try:
@@ -140,14 +111,14 @@ class Journey:
     async def _distrust(self) -> None:
         """The ledger said that secret and login work, and they do not: all that the principal has is made good."""
         await self._read_records()
-        for record in self._records.values():
+        for record in self.found.records.values():
             if record.state is GrantState.GRANTED and record.table:
-                self.tables.setdefault(record.path, record.table)
+                self.found.tables.setdefault(record.path, record.table)
         again = {Effect.GRANT_SELECT, Effect.PROVE}
         self.progress = replace(self.progress, trusted=False, done=self.progress.done - again)
 
     async def _read_records(self) -> None:
-        self._records = {record.path.key: record for record in await self._means.ledger.grants(self.principal)}
+        self.found.records = {record.path.key: record for record in await self._means.ledger.grants(self.principal)}
 
     async def _on_source(self, work: Callable[[Database], Awaitable[T]]) -> T:
         return await self._means.sources.run(self.principal.source, self._admin, work)
@@ -171,21 +142,20 @@ class Journey:
             except AdminRejected:
                 raise
             except Refused as refused:
-                self.refused[path] = refused.about(table=path)
+                self.found.refused[path] = refused.about(table=path)
             except Misconfigured as waiting:
-                self.waiting[path] = waiting.about(table=path)
+                self.found.waiting[path] = waiting.about(table=path)
             else:
                 continue
-            self.tables.pop(path, None)
-        if self.waiting and not self.tables:
-            raise next(iter(self.waiting.values()))
+            self.found.tables.pop(path, None)
+        if self.found.waiting and not self.found.tables:
+            raise next(iter(self.found.waiting.values()))
         await self._note_refused()
 
     async def _note_refused(self) -> None:
-        if set(self.paths) <= set(self.refused):
+        if set(self.found.paths) <= set(self.found.refused):
             await self._read_records()
-            live = any(record.path not in self.refused and _lives(record) for record in self._records.values())
-            self.progress = replace(self.progress, open=False, others=live)
+            self.progress = replace(self.progress, open=False, others=bool(self.found.living))
             if self._unmade and Effect.KEEP_PRODUCER_SECRET not in self.progress.done:
                 self._leave_all()
 
@@ -200,9 +170,9 @@ class Journey:
 
     async def _resolve(self) -> None:
         async def one(path: TablePath) -> None:
-            self.tables[path] = await self._on_source(lambda database: database.resolve(path))
+            self.found.tables[path] = await self._on_source(lambda database: database.resolve(path))
 
-        await self._each(self.paths, one)
+        await self._each(self.found.paths, one)
 
     async def _keep_producer_secret(self) -> None:
         kept = await self._means.secrets.keep_producer(self.principal, self._admin)
@@ -224,8 +194,8 @@ class Journey:
             self._consumer = kept.credentials
             await self._ensure_login(owner)
         except Refused as foreign:
-            for path in self.paths:
-                self.refused.setdefault(path, foreign)
+            for path in self.found.paths:
+                self.found.refused.setdefault(path, foreign)
             self.progress = replace(self.progress, foreign=True)
             await self._note_refused()
 
@@ -242,43 +212,33 @@ class Journey:
 
     async def _grant_select(self) -> None:
         async def one(path: TablePath) -> None:
-            await self._grant(path, self.tables[path])
+            await self._grant(path, self.found.tables[path])
 
         # Only a filter makes it matter what else is approved: what is wanted whole costs no look at the ledger.
-        filtered = {path for path in self.tables if path.key not in self._whole}
-        if filtered:
+        if filtered := self.found.filtered:
             await self._read_records()
-        await self._each(tuple(self.tables), one)
-        if filtered & self.refused.keys():
-            await self._look_for_excess()
-        self.progress = replace(
-            self.progress, moved=any(self._objects.get(str(table)) != _name(view) for table, view in self._views.items())
-        )
+        await self._each(tuple(self.found.tables), one)
+        if filtered & self.found.refused.keys():
+            # A filter that is refused must not leave what was given before it.
+            login = await self._on_source(lambda database: database.describe(self.principal.login))
+            self.progress = replace(self.progress, excess=self.found.look_for_excess(login))
+        moved = any(self._objects.get(table) != view for table, view in self.found.objects().items())
+        self.progress = replace(self.progress, moved=moved)
 
     async def _grant(self, path: TablePath, table: Table) -> None:
-        scopes = {} if path.key in self._whole else {"scopes": self._records[path.key].allowed}
-        login = self.principal.login
-        reach = await self._on_source(lambda database: database.grant(login, table, self._lease, **scopes))
-        self.reach[path] = reach
-        self._views[table] = reach.readable.table if reach.readable.table != table else None
-
-    async def _look_for_excess(self) -> None:
-        """A filter that is refused must not leave what was given before it."""
-        living = [record for record in self._records.values() if _lives(record) and record.path not in self.refused]
-        self.keep = tuple({*self.tables.values(), *(record.table for record in living if record.table)})
-        views = {*self._views.values(), *(record.readable for record in living)}
-        login = await self._on_source(lambda database: database.describe(self.principal.login))
-        excess = login is not None and not {*login.tables} <= {*self.keep} | views
-        self.progress = replace(self.progress, excess=excess)
+        login, scopes = self.principal.login, self.found.allowed(path)
+        # TODO the adapters' own default, until all of them take scopes
+        more = {} if scopes == WHOLE else {"scopes": scopes}
+        self.found.reach[path] = await self._on_source(lambda database: database.grant(login, table, self._lease, **more))
 
     async def _prove(self) -> None:
         consumer = self._known_consumer()
 
         async def one(path: TablePath) -> None:
-            readable = self.reach[path].readable
+            readable = self.found.reach[path].readable
             await self._on_source(lambda database: prove(database, consumer, readable))
 
-        await self._each(tuple(self.tables), one)
+        await self._each(tuple(self.found.tables), one)
 
     async def _share(self) -> None:
         await self._means.secrets.share(self.principal, self._admin, self._known_producer_secret())
@@ -294,29 +254,27 @@ class Journey:
 
     async def _replicate(self) -> None:
         secrets = self._means.secrets
-        self._consumer_secret = await secrets.keep_consumer(self.principal, self._known_consumer(), self._objects_now())
+        self._consumer_secret = await secrets.keep_consumer(self.principal, self._known_consumer(), self.found.objects())
 
     async def _point(self) -> None:
-        await self._means.secrets.point_consumer(self.principal, self._objects_now())
-
-    def _objects_now(self) -> dict[str, str | None]:
-        return {str(table): _name(view) for table, view in self._views.items()}
+        await self._means.secrets.point_consumer(self.principal, self.found.objects())
 
     async def _narrow(self) -> None:
-        """Gives what is still approved of the tables that stay. What can't be narrowed goes."""
-        for path, table in self._narrowing.items():
+        """Gives what is still approved of the tables that stay."""
+        for path, table in self.found.narrowing.items():
             try:
                 await self._bounded(path, partial(self._grant, path, table))
+            except ConsumerRejected:
+                # The login is gone, and what it could read with it.
+                continue
             except Refused as refused:
-                self.refused[path] = refused.about(table=path)
-                self.kept.discard(path.key)
-                self.keep = tuple(one for one in self.keep if one != table)
-        if self.refused:
-            others = any(_lives(record) and key in self.kept for key, record in self._records.items())
+                self.found.give_up(path, refused)
+        if self.found.refused:
+            others = any(record.path.key in self.found.kept for record in self.found.living)
             self.progress = replace(self.progress, others=others, done=self.progress.done - {Effect.REVOKE_SELECT})
 
     async def _revoke_select(self) -> None:
-        await self._on_source(lambda database: database.revoke(self.principal.login, self.keep, self._lease))
+        await self._on_source(lambda database: database.revoke(self.principal.login, self.found.keep, self._lease))
 
     async def _unshare(self) -> None:
         await self._means.secrets.unshare(self.principal, self._admin, self._producer_secret)
@@ -341,25 +299,15 @@ class Journey:
         """REVOKE: which of the claimed tables nobody wants any more, and what stays. Read under the lease, so it holds."""
         if self._unmade:
             self._leave_all()
-        ended = {(claim.path, claim.subscription) for claim in self.claims}
-        shrunk = {claim.path.key for claim in self.claims}
         await self._read_records()
-        for key, record in self._records.items():
-            wanting = frozenset(by for by in record.subscriptions if (record.path, by) not in ended)
-            if not wanting:
-                self.leaving.append(record.path)
-                if record.table:
-                    self.tables[record.path] = record.table
-                    self._views |= {record.table: None} if record.readable else {}
-                continue
-            self.kept.add(key)
-            if _lives(record):
-                self.progress = replace(self.progress, others=True)
-                if record.table:
-                    self.keep += (record.table,)
-                    self._narrowing |= {record.path: record.table} if key in shrunk and record.allowed != WHOLE else {}
-        self.progress = replace(self.progress, narrowing=bool(self._narrowing), moved=bool(self._views or self._narrowing))
-        if self.progress.others and not self.leaving:
+        self.found.survey()
+        self.progress = replace(
+            self.progress,
+            others=any(record.path.key in self.found.kept for record in self.found.living),
+            narrowing=bool(self.found.narrowing),
+            moved=bool(self.found.narrowing or self.found.objects()),
+        )
+        if self.progress.others and not self.found.leaving:
             # Other subscriptions want the same tables: nothing changes but the claims.
             self.progress = replace(self.progress, done=self.progress.done | {Effect.REVOKE_SELECT})
 
@@ -367,12 +315,13 @@ class Journey:
         await self._told(self)
 
     async def _settle(self) -> None:
-        await self._means.ledger.settle(self._lease, self._settlement(self._outcomes()))
+        outcomes = self.found.revoked if self.progress.aim is Aim.REVOKE else self.found.granted
+        await self._means.ledger.settle(self._lease, self._settlement(tuple(outcomes())))
 
     async def suspend(self, reason: str) -> None:
         """Gives the lease back with the work undone, and says why in the ledger. Best effort: the message comes again."""
         granting = self.progress.aim is Aim.GRANT
-        waiting, state = (self.paths, None) if granting else (self.leaving, GrantState.REVOKING)
+        waiting, state = (self.found.paths, None) if granting else (self.found.leaving, GrantState.REVOKING)
         grants = tuple(GrantOutcome(path=path, state=state, reason=reason) for path in waiting)
         await self._means.ledger.settle(self._lease, self._settlement(grants, finished=False))
 
@@ -389,47 +338,8 @@ class Journey:
             producer = consumer = None
         return Settlement(state=state, producer_secret=producer, consumer_secret=consumer, grants=grants)
 
-    def _outcomes(self) -> tuple[GrantOutcome, ...]:
-        if self.progress.aim is Aim.REVOKE:
-            # Also what was leaving before and was never settled: it went along.
-            return tuple(self._left(path) for path in {path.key: path for path in (*self.leaving, *self.paths)}.values())
-        failed = (
-            GrantOutcome(path=path, state=GrantState.FAILED, reason=str(refused), subscriptions=self._wanting(path))
-            for path, refused in self.refused.items()
-        )
-        granted = (
-            self._readable(path, table, GrantOutcome(path=path, state=GrantState.GRANTED, subscriptions=self._wanting(path)))
-            for path, table in self.tables.items()
-        )
-        waiting = (GrantOutcome(path=path, state=None, reason=str(error)) for path, error in self.waiting.items())
-        return (*granted, *failed, *waiting)
-
-    def _left(self, path: TablePath) -> GrantOutcome:
-        state = None if path.key in self.kept else GrantState.REVOKED
-        outcome = GrantOutcome(path=path, state=state, ended=self._wanting(path))
-        if refused := self.refused.get(path):
-            staying = self._records[path.key].subscriptions - outcome.ended
-            return replace(outcome, state=GrantState.FAILED, reason=str(refused), subscriptions=staying)
-        return self._readable(path, self._narrowing[path], outcome) if path in self._narrowing else outcome
-
-    def _readable(self, path: TablePath, table: Table, outcome: GrantOutcome) -> GrantOutcome:
-        columns = self.reach[path].readable.columns
-        return replace(outcome, table=table, readable=self._views[table], columns=columns)
-
-    def _wanting(self, path: TablePath) -> frozenset[str]:
-        return frozenset(claim.subscription for claim in self.claims if claim.path.key == path.key)
-
-
-def _name(view: Table | None) -> str | None:
-    return str(view) if view else None
-
-
-def _lives(record: GrantRecord) -> bool:
-    """Whether the database may have this grant, and it is to stay."""
-    return bool(record.subscriptions) and record.state is not GrantState.FAILED
-
 
 # Their steps are bounded one by one: a principal may have hundreds of tables.
-_TABLE_BY_TABLE = frozenset({Effect.RESOLVE, Effect.GRANT_SELECT, Effect.PROVE})
+_TABLE_BY_TABLE = frozenset({Effect.RESOLVE, Effect.GRANT_SELECT, Effect.NARROW, Effect.PROVE})
 
 Tell = Callable[[Journey], Awaitable[None]]

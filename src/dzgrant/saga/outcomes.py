@@ -34,25 +34,27 @@ async def tell_stuck(reporter: Reporter, claim: Claim | Wanted, error: DzgrantEr
 
 
 def _outcomes(journey: Journey) -> Iterator[Outcome]:
-    seconds = time.monotonic() - journey.began
-    for claim in journey.claims:
-        failure = journey.refused.get(claim.path) or journey.waiting.get(claim.path)
-        reach = journey.reach.get(claim.path)
+    found, seconds = journey.found, time.monotonic() - journey.began
+    for claim in found.claims:
+        failure = found.refused.get(claim.path) or found.waiting.get(claim.path)
+        reach = found.reach[claim.path] if claim.path in found.given else None
         yield Outcome(
             kind=_kind(journey, claim.path),
             principal=journey.principal,
-            table=str(journey.tables.get(claim.path, claim.path)),
+            table=str(found.tables.get(claim.path, claim.path)),
             subscription=claim.subscription,
             reason=str(failure) if failure else journey.dropped.detail if journey.dropped else None,
             login_outcome=journey.dropped.outcome if journey.dropped else None,
             readable_through=reach.through if reach else None,
+            readable=str(view) if reach and (view := found.view(claim.path)) else None,
+            columns=reach.readable.columns if reach else None,
             seconds=seconds,
         )
 
 
 def _kind(journey: Journey, path: TablePath) -> OutcomeKind:
     if journey.progress.aim is Aim.REVOKE:
-        return OutcomeKind.KEPT if path.key in journey.kept else OutcomeKind.REVOKED
-    if path in journey.waiting:
+        return OutcomeKind.KEPT if path.key in journey.found.kept else OutcomeKind.REVOKED
+    if path in journey.found.waiting:
         return OutcomeKind.STUCK
-    return OutcomeKind.FAILED if path in journey.refused else OutcomeKind.GRANTED
+    return OutcomeKind.FAILED if path in journey.found.refused else OutcomeKind.GRANTED

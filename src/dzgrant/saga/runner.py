@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused
 from dzgrant.ledger import Claim, Lease
 from dzgrant.model import PrincipalState, Scope, Wanted
+from dzgrant.saga.findings import Findings
 from dzgrant.saga.journey import Journey, Means, Tell
 from dzgrant.saga.road import Aim, Effect, Progress, next_effect
 
@@ -38,25 +39,24 @@ class Runner:
             lease = await self._means.ledger.acquire(principal, admin, wanted=wanted)
             trusted = lease.prior is not None and lease.prior.state is PrincipalState.ACTIVE
             whole = {one.path.key for one in wanted if one.scope == Scope()}
-            claims = [Claim.of(one) for one in wanted]
-            return await self._walk(lease, Progress(aim=Aim.GRANT, trusted=trusted), claims, whole)
+            found = Findings(claims=[Claim.of(one) for one in wanted], whole=whole)
+            return await self._walk(lease, Progress(aim=Aim.GRANT, trusted=trusted), found)
 
     async def revoke(self, claims: Sequence[Claim]) -> Journey:
         """Takes away what one principal has by these claims alone. Raises what stopped it."""
         principal, admin = claims[0].principal, claims[0].admin
         async with self._locks.setdefault(principal.id, asyncio.Lock()):
             lease = await self._means.ledger.acquire(principal, admin, unwanted=claims)
-            return await self._walk(lease, Progress(aim=Aim.REVOKE), claims)
+            return await self._walk(lease, Progress(aim=Aim.REVOKE), Findings(claims=claims))
 
-    async def _walk(self, lease: Lease, progress: Progress, claims: Sequence[Claim], whole: Collection[str] = ()) -> Journey:
+    async def _walk(self, lease: Lease, progress: Progress, found: Findings) -> Journey:
         journey = Journey(
             means=self._means,
             tell=self._tell,
             bound=self._bound,
             lease=lease,
             progress=progress,
-            claims=claims,
-            whole=whole,
+            found=found,
         )
         try:
             if journey.progress.aim is Aim.REVOKE:

@@ -1,0 +1,136 @@
+"""What a journey has found so far, table by table, and what that comes to: for the consumer secret, and for the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from dzgrant.engines.contract import LoginState, Reach
+from dzgrant.errors import Misconfigured, Refused
+from dzgrant.ledger import Claim, GrantOutcome
+from dzgrant.model import WHOLE, GrantRecord, GrantState, Scope, Table, TablePath
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    claims: Sequence[Claim]
+    """What is wanted (GRANT), or no longer is (REVOKE)."""
+    whole: Collection[str] = ()
+    """Keys of the tables that are wanted without a filter, whatever else wants them."""
+    records: Mapping[str, GrantRecord] = field(default_factory=dict)
+    """What the ledger has of the principal, by the tables' keys; read under the lease, once there is need of it."""
+    tables: dict[TablePath, Table] = field(default_factory=dict)
+    reach: dict[TablePath, Reach] = field(default_factory=dict)
+    refused: dict[TablePath, Refused] = field(default_factory=dict)
+    waiting: dict[TablePath, Misconfigured] = field(default_factory=dict)
+    """Tables that a person must do something for first."""
+    leaving: list[TablePath] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
+    """Keys of the tables that other subscriptions want."""
+    keep: frozenset[Table] = frozenset()
+    """What the login may go on reading."""
+    narrowing: dict[TablePath, Table] = field(default_factory=dict)
+    """Tables that stay, and of which less may be approved than before."""
+
+    @property
+    def paths(self) -> tuple[TablePath, ...]:
+        """The tables of this journey, each once."""
+        return tuple(dict.fromkeys(claim.path for claim in self.claims))
+
+    @property
+    def failed(self) -> tuple[TablePath, ...]:
+        """The claimed tables that were not granted."""
+        return tuple(path for path in self.paths if path in self.refused or path in self.waiting)
+
+    @property
+    def given(self) -> dict[TablePath, Table]:
+        """The tables that were granted, or granted anew."""
+        tables = self.tables | self.narrowing
+        return {path: tables[path] for path in tables if path in self.reach and path not in self.refused}
+
+    @property
+    def filtered(self) -> frozenset[TablePath]:
+        """The tables of which the ledger alone knows how much is approved."""
+        return frozenset(path for path in self.tables if path.key not in self.whole)
+
+    def allowed(self, path: TablePath) -> frozenset[Scope]:
+        """What all the subscriptions together let be read of the table."""
+        return WHOLE if path.key in self.whole else self.records[path.key].allowed
+
+    @property
+    def living(self) -> tuple[GrantRecord, ...]:
+        """What the ledger has of tables that the database may have granted, and that are to stay; none that was refused."""
+        refused = {path.key for path in self.refused}
+        return tuple(record for key, record in self.records.items() if _lives(record) and key not in refused)
+
+    def survey(self) -> None:
+        """REVOKE: which of the claimed tables nobody wants any more, what stays, and of what less."""
+        ended = {(claim.path, claim.subscription) for claim in self.claims}
+        claimed = {path.key: path for path in self.paths}
+        for key, record in self.records.items():
+            if all((record.path, by) in ended for by in record.subscriptions):
+                self.leaving.append(record.path)
+                if record.table:
+                    self.tables[record.path] = record.table
+                continue
+            self.kept.add(key)
+            if record.table and _lives(record):
+                self.keep |= {record.table}
+                if key in claimed and record.allowed != WHOLE:
+                    self.narrowing[claimed[key]] = record.table
+
+    def give_up(self, path: TablePath, refused: Refused) -> None:
+        """REVOKE: the table stays wanted, but what is left of the approvals can't be enforced, so that it goes."""
+        self.refused[path] = refused.about(table=path)
+        self.kept.discard(path.key)
+        self.keep -= {self.narrowing[path]}
+
+    def look_for_excess(self, login: LoginState | None) -> bool:
+        """GRANT, after a filter was refused: whether the login reads what nobody wants. Notes what it may go on reading."""
+        self.keep = frozenset({*self.tables.values(), *(record.table for record in self.living if record.table)})
+        views = {*map(self.view, self.given), *(record.readable for record in self.living)}
+        return login is not None and not {*login.tables} <= self.keep | views
+
+    def view(self, path: TablePath) -> Table | None:
+        """What is read for a table that was granted, where that is not the table itself."""
+        readable = self.reach[path].readable.table
+        return readable if readable != self.given[path] else None
+
+    def objects(self) -> dict[str, str | None]:
+        """For tables of this journey, the views that the consumer reads for them; None: the table itself, or nothing more."""
+        gone = (self.records[path.key] for path in (*self.leaving, *self.refused) if path.key in self.records)
+        none = {str(record.table): None for record in gone if record.readable}
+        return none | {str(table): str(view) if (view := self.view(path)) else None for path, table in self.given.items()}
+
+    def granted(self) -> Iterator[GrantOutcome]:
+        """GRANT: what became of the tables."""
+        for path in self.given:
+            yield self._readable(GrantOutcome(path=path, state=GrantState.GRANTED, subscriptions=self._wanting(path)))
+        for path, refused in self.refused.items():
+            yield GrantOutcome(path=path, state=GrantState.FAILED, reason=str(refused), subscriptions=self._wanting(path))
+        for path, error in self.waiting.items():
+            yield GrantOutcome(path=path, state=None, reason=str(error))
+
+    def revoked(self) -> Iterator[GrantOutcome]:
+        """REVOKE: as `granted`; also what was leaving before and was never settled, for it went along."""
+        for path in {path.key: path for path in (*self.leaving, *self.paths)}.values():
+            outcome = GrantOutcome(path=path, state=None, ended=self._wanting(path))
+            if path in self.refused:
+                staying = self.records[path.key].subscriptions - outcome.ended
+                yield replace(outcome, state=GrantState.FAILED, reason=str(self.refused[path]), subscriptions=staying)
+            elif path.key not in self.kept:
+                yield replace(outcome, state=GrantState.REVOKED)
+            else:
+                yield self._readable(outcome) if path in self.given else outcome
+
+    def _readable(self, outcome: GrantOutcome) -> GrantOutcome:
+        path = outcome.path
+        return replace(outcome, table=self.given[path], readable=self.view(path), columns=self.reach[path].readable.columns)
+
+    def _wanting(self, path: TablePath) -> frozenset[str]:
+        return frozenset(claim.subscription for claim in self.claims if claim.path.key == path.key)
+
+
+def _lives(record: GrantRecord) -> bool:
+    """Whether the database may have this grant, and it is to stay."""
+    return bool(record.subscriptions) and record.state is not GrantState.FAILED
