@@ -22,14 +22,21 @@ from dzgrant.ledger import Claim, GrantOutcome, Ledger, Settlement
 from dzgrant.ledger.ledger import SKEW_SECONDS
 from dzgrant.localcloud.process import LocalCloud, running
 from dzgrant.model import (
+    WHOLE,
     AccountId,
     Admin,
+    AllOf,
+    AnyOf,
     Arn,
+    Comparison,
     Environment,
+    GrantRecord,
     GrantState,
+    Operator,
     Principal,
     PrincipalState,
     Region,
+    Scope,
     Source,
     Table,
     TablePath,
@@ -583,6 +590,70 @@ async def test_the_items_are_those_of_this_version(open_ledger: Open, dynamodb: 
         if "subscriptions" in item:
             item["subscriptions"] = {"SS": sorted(item["subscriptions"]["SS"])}
     assert sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"])) == json.loads(GOLDEN.read_text())
+
+
+SOME_COLUMNS = Scope(columns=frozenset({"id", "city"}))
+SOME_ROWS = Scope(
+    rows=AnyOf(
+        parts=(
+            AllOf(parts=(Comparison(column="city", operator=Operator.IN, values=("Paris", "O'Hare")),)),
+            Comparison(column="city", operator=Operator.IS_NULL),
+        )
+    )
+)
+
+
+async def test_filtered_items_are_those_of_this_version(open_ledger: Open, dynamodb: DynamoDBClient, table: str) -> None:
+    """As above, of the grants that older code must not take for whole ones."""
+    ledger = open_ledger(clock=lambda: 1_800_000_000.0)
+    clients = replace(wanted("sub-1", CLIENTS), scope=SOME_ROWS)
+    wishes = [replace(wanted("sub-1"), scope=SOME_COLUMNS), replace(wanted("sub-2"), scope=SOME_ROWS), clients]
+    lease = await ledger.acquire(principal(), ADMIN, wanted=wishes)
+    view = Table(schema="dz_views", name="orders_1")
+    orders = replace(granted(ORDERS, "sub-1", "sub-2"), readable=view, columns=("id", "city"))
+    await ledger.settle(lease, active(orders))
+    items = (await dynamodb.scan(TableName=table))["Items"]
+    grants = [item for item in items if item["sk"]["S"].startswith("GRANT#")]
+    for item in grants:
+        item["subscriptions"] = {"SS": sorted(item["subscriptions"]["SS"])}
+    assert sorted(grants, key=lambda item: item["sk"]["S"]) == json.loads(GOLDEN.with_name("ledger_v2.json").read_text())
+
+
+async def test_a_grant_knows_what_each_of_its_approvals_lets_be_read(
+    ledger: Ledger, dynamodb: DynamoDBClient, table: str
+) -> None:
+    async def orders() -> tuple[GrantRecord, str]:
+        (record,) = await ledger.grants(principal())
+        (item,) = [item for item in (await dynamodb.scan(TableName=table))["Items"] if item["sk"]["S"].startswith("GRANT#")]
+        return record, item["v"]["N"]
+
+    await grant(ledger, wanted("sub1"))
+    record, version = await orders()
+    assert (record.scopes, record.allowed, version) == ({}, WHOLE, "1")
+
+    await grant(ledger, replace(wanted("sub2"), scope=SOME_ROWS))
+    record, version = await orders()
+    assert (record.scopes, record.allowed, version) == ({"sub2": SOME_ROWS}, WHOLE, "2")
+
+    # A filter that changed: the intent alone brings the new scope, before anything is granted.
+    lease = await ledger.acquire(principal(), ADMIN, wanted=[replace(wanted("sub2"), scope=SOME_COLUMNS)])
+    assert (await orders())[0].scopes == {"sub2": SOME_COLUMNS}
+    await ledger.release(lease)
+
+    # The approval without a filter ends, and no word of the other.
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub1"))
+    assert (await orders())[0].allowed == {SOME_COLUMNS}
+    view = Table(schema="dz_views", name="orders_1")
+    outcome = GrantOutcome(path=ORDERS, state=None, table=Table(schema="public", name="orders"), readable=view, columns=("id",))
+    await ledger.settle(lease, active(replace(outcome, ended=frozenset({"sub1"}))))
+    record, version = await orders()
+    assert (record.state, record.readable, record.columns, version) == (GrantState.GRANTED, view, ("id",), "2")
+
+    # Its filters are taken off: all may be read, though an older dzgrant is still kept away.
+    await grant(ledger, wanted("sub2"))
+    record, version = await orders()
+    assert (record.scopes, record.allowed, record.readable, record.columns) == ({}, WHOLE, None, None)
+    assert version == "2"
 
 
 async def test_check_says_what_is_wrong(ledger: Ledger, dynamodb: DynamoDBClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +13,22 @@ import pytest
 from dzgrant.errors import Misconfigured
 from dzgrant.ledger import Claim, HistoryRecord, Refusal, items
 from dzgrant.model import (
+    WHOLE,
     AccountId,
     Admin,
+    AllOf,
+    AnyOf,
     Arn,
+    Comparison,
     Environment,
     GrantRecord,
     GrantState,
+    Operator,
     Principal,
     PrincipalRecord,
     PrincipalState,
     Region,
+    Scope,
     Source,
     Table,
     TablePath,
@@ -41,10 +48,14 @@ PRINCIPAL = Principal(
 )
 
 
+def written(version: int) -> dict[tuple[str, str], Item]:
+    path = Path(__file__).parent / "golden" / f"ledger_v{version}.json"
+    return {(item["pk"]["S"], item["sk"]["S"]): item for item in json.loads(path.read_text())}
+
+
 @pytest.fixture
 def golden() -> dict[tuple[str, str], Item]:
-    path = Path(__file__).parent / "golden" / "ledger_v1.json"
-    return {(item["pk"]["S"], item["sk"]["S"]): item for item in json.loads(path.read_text())}
+    return written(1)
 
 
 def test_a_principal(golden: dict[tuple[str, str], Item]) -> None:
@@ -84,6 +95,29 @@ def test_grants(golden: dict[tuple[str, str], Item]) -> None:
     assert (failed.state, failed.table, failed.reason) == (GrantState.FAILED, None, "no such table")
     begun = items.grant_record(golden["ENVIRONMENT#env2", f"GRANT#{SOURCE.key}#public.orders"])
     assert (begun.state, begun.table, begun.since) == (GrantState.GRANTING, None, WHEN)
+
+
+def test_filtered_grants() -> None:
+    golden = written(2)
+    assert {item["v"]["N"] for item in golden.values()} == {str(items.FILTERED)}
+    orders = items.grant_record(golden["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.orders"])
+    rows = AnyOf(
+        parts=(
+            AllOf(parts=(Comparison(column="city", operator=Operator.IN, values=("Paris", "O'Hare")),)),
+            Comparison(column="city", operator=Operator.IS_NULL),
+        )
+    )
+    assert orders.scopes == {"sub-1": Scope(columns=frozenset({"id", "city"})), "sub-2": Scope(rows=rows)}
+    assert orders.allowed == set(orders.scopes.values())
+    assert (orders.readable, orders.columns) == (Table(schema="dz_views", name="orders_1"), ("id", "city"))
+    clients = items.grant_record(golden["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.clients"])
+    assert (clients.state, clients.scopes, clients.readable) == (GrantState.GRANTING, {"sub-1": Scope(rows=rows)}, None)
+
+
+def test_an_approval_without_a_filter_makes_the_table_whole() -> None:
+    orders = items.grant_record(written(2)["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.orders"])
+    assert replace(orders, subscriptions=orders.subscriptions | {"sub-3"}).allowed == WHOLE
+    assert replace(orders, subscriptions=frozenset({"sub-1"})).allowed == {orders.scopes["sub-1"]}
 
 
 def test_claims(golden: dict[tuple[str, str], Item]) -> None:
