@@ -13,9 +13,10 @@ from typing import Protocol
 from dzgrant.engines.postgresql.marker import Marker
 from dzgrant.engines.sqlserver.session import Row
 from dzgrant.engines.sqlserver.statements import SCHEMA_MARKER, marker_name, sid
-from dzgrant.model import Table, TablePath
+from dzgrant.model import ALTERNATE, Table, TablePath
 
 _PUBLIC = 0
+_GRANTED = "GW"
 
 
 class Reader(Protocol):
@@ -96,11 +97,12 @@ LEFT JOIN sys.objects AS o ON o.schema_id = s.schema_id
 LEFT JOIN sys.sql_modules AS d ON d.object_id = o.object_id
 LEFT JOIN sys.database_permissions AS p ON p.class = 1 AND p.major_id = o.object_id
 LEFT JOIN sys.database_principals AS g ON g.principal_id = p.grantee_principal_id
-WHERE e.name = ? AND CAST(e.value AS nvarchar(128)) = ? ORDER BY s.name, o.name
+WHERE e.name = ? AND CAST(e.value AS nvarchar(128)) = ? ORDER BY s.name, o.name;
+SELECT name FROM sys.database_principals WHERE name IN (?, ?)
 """
 
 SESSIONS = """
-SELECT session_id, login_time FROM sys.dm_exec_sessions WHERE login_name = ?;
+SELECT session_id, login_time FROM sys.dm_exec_sessions WHERE login_name = ? OR original_login_name = ?;
 SELECT HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')
 """
 
@@ -160,7 +162,8 @@ class Permission:
     column: str | None
     level: str
     name: str
-    denied: bool
+    state: str
+    """G granted, W with grant option, D denied, R the column's exception from what the table's row grants."""
     grantee: int
     grantee_name: str
 
@@ -177,29 +180,33 @@ class Access:
 
     @property
     def selects(self) -> bool:
-        """The login was given the whole table."""
-        return any(one.level == "table" and one.column is None for one in self._own_selects)
+        """The login was given the table, if perhaps with exceptions."""
+        return None in self._columns(_GRANTED)
+
+    @property
+    def excepted(self) -> frozenset[str | None]:
+        """Columns that the grant of the table leaves out."""
+        return self._columns("R")
 
     @property
     def columns(self) -> frozenset[str]:
         """The columns that the login was given."""
-        return frozenset(one.column for one in self._own_selects if one.column is not None)
+        return frozenset(column for column in self._columns(_GRANTED) if column is not None)
 
     @property
     def connects(self) -> bool:
-        return any(one.name == "CONNECT" and one.grantee == self.user and not one.denied for one in self.permissions)
+        return any(one.name == "CONNECT" and one.grantee == self.user and one.state in _GRANTED for one in self.permissions)
 
-    @property
-    def _own_selects(self) -> list[Permission]:
-        return [
-            one
+    def _columns(self, states: str) -> frozenset[str | None]:
+        return frozenset(
+            one.column
             for one in self.permissions
-            if one.level == "table" and one.name == "SELECT" and one.grantee == self.user and not one.denied
-        ]
+            if one.level == "table" and one.name == "SELECT" and one.grantee == self.user and one.state in states
+        )
 
     def through(self) -> str | None:
         """By what else the login can read the table: `PUBLIC`, `role analysts`, `its own SELECT on the schema`."""
-        found = {self._by(one) for one in self.permissions if not one.denied and one.name != "CONNECT"} - {None}
+        found = {self._by(one) for one in self.permissions if one.state in _GRANTED and one.name != "CONNECT"} - {None}
         found |= {f"role {name}" for name in self.roles.values() if name in {"db_datareader", "db_owner"}}
         return ", ".join(sorted(map(str, found))) or None
 
@@ -208,7 +215,7 @@ class Access:
         return [
             f"{one.name} to {one.grantee_name} on the {one.level}" + (f"'s column {one.column}" if one.column else "")
             for one in self.permissions
-            if one.denied and one.name != "CONNECT" and (one.grantee == self.user or self._shared(one))
+            if one.state == "D" and one.name != "CONNECT" and (one.grantee == self.user or self._shared(one))
         ]
 
     def _by(self, one: Permission) -> str | None:
@@ -237,11 +244,8 @@ def access(reader: Reader, login: str, table: Table) -> Access | None:
         owner=found[0][1],
         user=user,
         permissions=tuple(
-            Permission(
-                level=_LEVELS[level], column=column, name=name, denied=state == "D", grantee=grantee, grantee_name=grantee_name
-            )
+            Permission(level=_LEVELS[level], column=column, name=name, state=state, grantee=grantee, grantee_name=grantee_name)
             for level, column, name, state, grantee, grantee_name in permissions
-            if state in {"G", "W", "D"}
         ),
         roles=_roles(edges, user),
     )
@@ -321,14 +325,16 @@ def has_schema(reader: Reader, name: str) -> bool:
     return bool(rows)
 
 
-def views(reader: Reader, place: str) -> Views:
-    """`place`: `views_in` of the login."""
-    [rows] = reader.fetch(_VIEWS, SCHEMA_MARKER, place)
+def views(reader: Reader, place: str, *, babelfish: bool) -> Views:
+    """`place`: `views_in` of the login. On Babelfish each login of the principal that is there passes for a reader."""
+    first = place.removesuffix("_views")
+    rows, users = reader.fetch(_VIEWS, SCHEMA_MARKER, place, first, first + ALTERNATE)
+    everyone = frozenset(str(user) for (user,) in users) if babelfish else frozenset[str]()
     found: dict[Table, View] = {}
     for schema, name, definition, grantee in rows:
         if name is not None:
             table = Table(schema=schema, name=name)
-            readers = found[table].readers if table in found else frozenset()
+            readers = found[table].readers if table in found else everyone
             found[table] = View(
                 table=table, definition=definition or "", readers=readers | ({grantee} if grantee else frozenset())
             )

@@ -98,8 +98,10 @@ class Connections:
         return await self._threads.run(lambda watch: work(self._desk(what=what, pool=self._pool, watch=watch)))
 
     async def close(self) -> None:
-        await self._threads.run(lambda _: self._pool.dispose())
-        self._threads.close()
+        try:
+            await self._threads.run(lambda _: self._pool.dispose())
+        finally:
+            self._threads.close()
 
 
 def _pool(source: Source, admin: Credentials, limits: Limits) -> QueuePool:

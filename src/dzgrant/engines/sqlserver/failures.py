@@ -50,7 +50,11 @@ class Blocked(Transient):
     """A lock was not got in time."""
 
 
-class LoggedIn(Transient):
+class ViewHeld(Blocked):
+    """A lock on a view, which a reader of it has for as long as it reads."""
+
+
+class LoggedIn(Blocked):
     """The login has a session still, and can't be dropped."""
 
 

@@ -6,7 +6,7 @@ would leave an exception behind, which the next grant of the table keeps (state 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -22,11 +22,11 @@ from dzgrant.engines.postgresql.marker import Marker, admitted
 from dzgrant.engines.sqlserver import catalogue, statements
 from dzgrant.engines.sqlserver.catalogue import Access, Account, Views
 from dzgrant.engines.sqlserver.connections import Desk
-from dzgrant.engines.sqlserver.failures import Gone
+from dzgrant.engines.sqlserver.failures import Blocked, Gone, ViewHeld
 from dzgrant.engines.sqlserver.session import Transaction
 from dzgrant.engines.sqlserver.sessions import end_sessions, unblocked
 from dzgrant.errors import ConsumerRejected, Misconfigured, Refused
-from dzgrant.model import Scope, Table
+from dzgrant.model import ALTERNATE, Scope, Table
 
 log = structlog.get_logger(__name__)
 
@@ -67,20 +67,23 @@ def _user(login: str, found: Account, *, babelfish: bool) -> Iterator[str]:
 def grant(desk: Desk, login: str, table: Table, scopes: Collection[Scope], permit: Permit) -> Reach:
     """Raises `ConsumerRejected`, too: for a login that somebody dropped, and that must be made again."""
 
-    def give() -> tuple[Readable, str | None, bool]:
+    def give() -> tuple[Reach, frozenset[str]]:
         with desk.transaction(login, permit) as transaction:
-            return _Grant(desk, transaction, login, table, permit).give(scopes)
+            return _Grant(desk, transaction, login, table).give(scopes, permit)
 
-    # A reader holds the view that is to change, for as long as it reads.
-    readable, through, narrower = unblocked(give, lambda: _end(desk, login, permit))
-    if narrower:
-        _end(desk, login, permit)
-    log.info("select_granted", login=login, table=str(readable.table), source=desk.source.key, through=through)
-    return Reach(readable=readable, public=through is not None, through=through)
+    def clear() -> None:
+        # Both logins of a principal read its views.
+        first = login.removesuffix(ALTERNATE)
+        end_all({first, first + ALTERNATE})
 
+    def end_all(logins: Collection[str]) -> None:
+        for one in sorted(logins):
+            end_sessions(desk, one, permit, newcomers=False)
 
-def _end(desk: Desk, login: str, permit: Permit) -> None:
-    end_sessions(desk, login, permit, newcomers=False)
+    reach, narrowed = unblocked(give, clear, by=ViewHeld)
+    end_all(narrowed)
+    log.info("select_granted", login=login, table=str(reach.readable.table), source=desk.source.key, through=reach.through)
+    return reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +94,28 @@ class _Grant:
     transaction: Transaction
     login: str
     table: Table
-    permit: Permit
 
-    def give(self, scopes: Collection[Scope]) -> tuple[Readable, str | None, bool]:
-        """What to read, by what else it can be read, and whether anything was taken."""
+    def give(self, scopes: Collection[Scope], permit: Permit) -> tuple[Reach, frozenset[str]]:
+        """What it led to, and from which logins something was taken."""
         if self.transaction.babelfish:
             statements.check_names(self.table.schema, self.table.name)
         found = catalogue.account(self.transaction, self.login, babelfish=self.transaction.babelfish)
-        if not found.present or (found.own and found.sid is None):
+        if found.sid is None and (found.own or not found.present):
             raise ConsumerRejected(f"the login {self.login} is gone").about(source=self.desk.source)
-        marker = own(self.login, found, self.permit)
-        access = self._access()
-        reading = None if filters.is_whole(scopes) else self._reading(scopes)
+        marker = own(self.login, found, permit)
         self._run(_user(self.login, found, babelfish=self.transaction.babelfish))
+        access = self._access()
+        if not access.connects and not self.transaction.babelfish:
+            self._run([statements.grant_connect(self.login)])
+        reading = None if filters.is_whole(scopes) else self._reading(scopes)
         if reading is not None and reading.by_rows:
-            readable, narrower = self._give_view(access, reading)
+            readable, narrowed = self._give_view(access, reading)
         else:
-            readable, narrower = self._give_table(access, None if reading is None else reading.columns)
+            readable, narrowed = self._give_table(access, None if reading is None else reading.columns)
         changes = [statements.mark(self.login, marker, anew=False)] if marker != found.marker else []
         self.transaction.commit(*changes)
-        return readable, access.through(), narrower
+        through = access.through()
+        return Reach(readable=readable, public=through is not None, through=through), narrowed
 
     def _access(self) -> Access:
         access = catalogue.access(self.transaction, self.login, self.table)
@@ -128,38 +133,53 @@ class _Grant:
         columns = {name: _type(kind) for name, kind in catalogue.columns(self.transaction, self.table)}
         return filters.reading(self.table, columns, scopes, statements.dialect)
 
-    def _give_table(self, access: Access, columns: Sequence[str] | None) -> tuple[Readable, bool]:
-        unknown = self.transaction.babelfish
-        narrower = False
-        if columns is None:
-            if unknown or not access.selects:
-                self._run(self._revoke_columns(access.columns))
-                self._run([statements.grant_select(self.table, self.login)])
-                self._leave_view()
-        else:
-            narrower = access.selects or bool(access.columns - set(columns))
-            taken = [self._revoke_table()] if access.selects or unknown else []
-            self._run([*taken, *self._revoke_columns(access.columns - set(columns))])
-            # A REVOKE of the table takes those of its columns along.
-            missing = list(columns) if access.selects or unknown else [one for one in columns if one not in access.columns]
-            if missing:
-                self._run([statements.grant_select(self.table, self.login, missing)])
-            narrower |= self._leave_view()
-        return Readable(table=self.table, columns=None if columns is None else tuple(columns)), narrower
+    def _give_table(self, access: Access, columns: Sequence[str] | None) -> tuple[Readable, frozenset[str]]:
+        readable = Readable(table=self.table, columns=None if columns is None else tuple(columns))
+        wanted = frozenset(columns or ())
+        whole = columns is None
+        if access.selects is whole and access.columns == wanted and not access.excepted and not self.transaction.babelfish:
+            return readable, frozenset()
+        self._take(access, keep=wanted)
+        self._run([statements.grant_select(self.table, self.login, columns)])
+        left_view = self._leave_view()
+        narrower = not whole and (left_view or access.selects or bool(access.columns - wanted))
+        self._verify(selects=whole, columns=wanted)
+        return readable, frozenset({self.login}) if narrower else frozenset()
 
-    def _give_view(self, access: Access, reading: filters.Reading) -> tuple[Readable, bool]:
-        views = catalogue.views(self.transaction, views_in(self.login))
+    def _give_view(self, access: Access, reading: filters.Reading) -> tuple[Readable, frozenset[str]]:
+        views = catalogue.views(self.transaction, views_in(self.login), babelfish=self.transaction.babelfish)
         view = view_of(self.login, self.table, access.owner)
         known = views.named(view)
         self._make_schema(view.schema, views, access.owner)
         changed = known is None or not known.definition.endswith(reading.select)
         if changed:
-            self._run([statements.set_view(view, reading.select)])
-        if known is None or self.login not in known.readers:
+            self._change_view([statements.set_view(view, reading.select)])
+        if known is None or self.login not in known.readers or self.transaction.babelfish:
             self._run([statements.grant_select(view, self.login)])
-        taken = [self._revoke_table()] if access.selects or self.transaction.babelfish else []
-        self._run([*taken, *self._revoke_columns(access.columns)])
-        return Readable(table=view, columns=reading.columns), bool(access.selects or access.columns or (known and changed))
+        narrowed = known.readers if known and changed else frozenset()
+        if access.selects or access.columns or self.transaction.babelfish:
+            self._take(access, keep=frozenset())
+            self._verify(selects=False, columns=frozenset())
+            narrowed |= {self.login}
+        return Readable(table=view, columns=reading.columns), narrowed
+
+    def _take(self, access: Access, *, keep: frozenset[str]) -> None:
+        """Everything on the table but these columns; the table's own grant first."""
+        table = [None] if access.selects or self.transaction.babelfish else []
+        self._run(
+            statements.revoke("SELECT", self.table, column, self.login, grantor=None, ever=False)
+            for column in (*table, *sorted(access.columns - keep))
+        )
+
+    def _verify(self, *, selects: bool, columns: frozenset[str]) -> None:
+        """Babelfish's catalogue does not say it; the proof does."""
+        access = self._access()
+        as_wanted = access.selects is selects and access.columns == columns and not access.excepted
+        if not as_wanted and not self.transaction.babelfish:
+            raise Misconfigured(
+                f"{self.login} holds what others granted on {self.table}, beside what it is to have",
+                do=f"look at sys.database_permissions for {self.login}, and revoke it as its grantor",
+            ).about(source=self.desk.source)
 
     def _make_schema(self, schema: str, views: Views, owner: str) -> None:
         if schema in views.schemas:
@@ -170,29 +190,27 @@ class _Grant:
         self._run([statements.mark_schema(schema, views_in(self.login))])
 
     def _leave_view(self) -> bool:
-        """Where the table was read through a view before. True: its last reader is gone, and so is the view."""
-        views = catalogue.views(self.transaction, views_in(self.login))
-        left = [view for view in views.views if view.table.name == view_of(self.login, self.table, "").name]
-        for view in left:
-            if self.login in view.readers:
-                self._run([statements.revoke("SELECT", view.table, None, self.login, grantor=None, ever=False)])
-        self._run(drop_unread(views, gone={view.table for view in left}, without=self.login))
+        """Where the table was read through a view before: the login reads it no more. False: there was none."""
+        views = catalogue.views(self.transaction, views_in(self.login), babelfish=self.transaction.babelfish)
+        name = filters.view_name(self.table, NAME_BYTES)
+        left = [view for view in views.views if view.table.name == name and self.login in view.readers]
+        self._run(statements.revoke("SELECT", view.table, None, self.login, grantor=None, ever=False) for view in left)
+        self._change_view(drop_unread(views, gone={view.table for view in left}, without=self.login))
         return bool(left)
 
-    def _revoke_table(self) -> str:
-        return statements.revoke("SELECT", self.table, None, self.login, grantor=None, ever=False)
+    def _change_view(self, changes: Iterable[str]) -> None:
+        try:
+            self._run(changes)
+        except Blocked as error:
+            raise ViewHeld(error.what) from error
 
-    def _revoke_columns(self, columns: Collection[str]) -> Iterator[str]:
-        for column in sorted(columns):
-            yield statements.revoke("SELECT", self.table, column, self.login, grantor=None, ever=False)
-
-    def _run(self, changes: Collection[str] | Iterator[str]) -> None:
+    def _run(self, changes: Iterable[str]) -> None:
         if batch := list(changes):
             cure = statements.grantable(self.table, self.desk.admin.username)
             try:
-                self.transaction.run(*batch)
+                self.transaction.run(*batch, cure=cure)
             except Gone as error:
-                raise Misconfigured(error.what, do=f"run as its owner: {cure}").about(source=self.desk.source) from error
+                raise Misconfigured(error.what, do=f"let its owner run: {cure}").about(source=self.desk.source) from error
 
 
 def view_of(login: str, table: Table, owner: str) -> Table:

@@ -16,6 +16,7 @@ from dzgrant.engines.filters import view_name
 from dzgrant.engines.sqlserver import catalogue, statements
 from dzgrant.engines.sqlserver.catalogue import Held
 from dzgrant.engines.sqlserver.connections import Desk
+from dzgrant.engines.sqlserver.failures import Blocked
 from dzgrant.engines.sqlserver.grants import NAME_BYTES, drop_unread, own
 from dzgrant.engines.sqlserver.session import Transaction
 from dzgrant.engines.sqlserver.sessions import end_sessions, unblocked
@@ -36,17 +37,22 @@ def revoke(desk: Desk, login: str, keep: Collection[Table], permit: Permit) -> N
             transaction.commit(*changes, statements.mark(login, marker, anew=False))
             return True
 
-    if unblocked(strip, lambda: _end(desk, login, permit)):
+    if unblocked(strip, lambda: _clear(desk, login, permit), by=Blocked):
         ended = end_sessions(desk, login, permit, newcomers=False)
         log.info("select_revoked", login=login, source=desk.source.key, kept=len(keep), sessions_ended=ended)
 
 
-def _end(desk: Desk, login: str, permit: Permit) -> None:
-    end_sessions(desk, login, permit, newcomers=False)
+def _clear(desk: Desk, login: str, permit: Permit) -> None:
+    """Ends the sessions that may hold what is waited for, if they are dzgrant's to end."""
+    with desk.session() as session:
+        found = catalogue.account(session, login, babelfish=session.babelfish)
+    if found.present:
+        own(login, found, permit)
+        end_sessions(desk, login, permit, newcomers=False)
 
 
 def _revocations(transaction: Transaction, login: str, keep: Collection[Table]) -> Iterator[str]:
-    views = catalogue.views(transaction, views_in(login))
+    views = catalogue.views(transaction, views_in(login), babelfish=transaction.babelfish)
     kept = {view_name(table, NAME_BYTES) for table in keep}
     stays = {view.table for view in views.views if view.table.name in kept} | set(keep)
     if transaction.babelfish:
@@ -80,12 +86,12 @@ def drop(desk: Desk, login: str, permit: Permit) -> Dropped:
             return found.sid is not None
 
     # Committed before its sessions end: it could log in again otherwise.
-    existed = unblocked(disable, lambda: _end(desk, login, permit))
+    existed = unblocked(disable, lambda: _clear(desk, login, permit), by=Blocked)
     if existed is None:
         return Dropped(outcome=LoginOutcome.ABSENT)
     end_sessions(desk, login, permit, newcomers=True)
     try:
-        obstacles = unblocked(lambda: _remove(desk, login, permit), lambda: _end_all(desk, login, permit))
+        obstacles = unblocked(lambda: _remove(desk, login, permit), lambda: _clear(desk, login, permit), by=Blocked)
     except AdminRejected:
         raise
     except Misconfigured as error:
@@ -100,10 +106,6 @@ def drop(desk: Desk, login: str, permit: Permit) -> Dropped:
     return Dropped(outcome=LoginOutcome.DROPPED if existed else LoginOutcome.ABSENT)
 
 
-def _end_all(desk: Desk, login: str, permit: Permit) -> None:
-    end_sessions(desk, login, permit, newcomers=True)
-
-
 def _remove(desk: Desk, login: str, permit: Permit) -> list[str]:
     """Drops the login, or says what stands in the way."""
     if obstacles := _clear_elsewhere(desk, login, permit):
@@ -115,7 +117,7 @@ def _remove(desk: Desk, login: str, permit: Permit) -> list[str]:
         own(login, found, permit)
         if owned := catalogue.owned(transaction, login):
             return [f"owns {one}" for one in owned]
-        views = catalogue.views(transaction, views_in(login))
+        views = catalogue.views(transaction, views_in(login), babelfish=transaction.babelfish)
         changes = [statements.drop_user(login)] if found.user is not None else []
         changes += drop_unread(views, gone={view.table for view in views.views}, without=login)
         if found.sid is not None:

@@ -10,7 +10,7 @@ from dzgrant.engines.contract import Permit
 from dzgrant.engines.sqlserver import statements
 from dzgrant.engines.sqlserver.catalogue import SESSIONS
 from dzgrant.engines.sqlserver.connections import Desk
-from dzgrant.engines.sqlserver.failures import Blocked, LoggedIn, NoProcess
+from dzgrant.engines.sqlserver.failures import NoProcess
 from dzgrant.errors import Misconfigured, Transient
 
 T = TypeVar("T")
@@ -18,12 +18,12 @@ _POLL_SECONDS = 0.02
 _UNBLOCKINGS = 3
 
 
-def unblocked(work: Callable[[], T], clear: Callable[[], None]) -> T:
-    """Does the work; when it waits for a lock in vain, or a session is in its way, clears the way and does it again."""
+def unblocked(work: Callable[[], T], clear: Callable[[], None], *, by: type[Transient]) -> T:
+    """Does the work; when this is in its way, clears the way and does it again, a few times."""
     for _ in range(_UNBLOCKINGS):
         try:
             return work()
-        except (Blocked, LoggedIn):
+        except by:
             clear()
     return work()
 
@@ -31,7 +31,7 @@ def unblocked(work: Callable[[], T], clear: Callable[[], None]) -> T:
 def open_sessions(desk: Desk, login: str) -> frozenset[tuple[int, str]]:
     """The login's sessions, each by its number and when it began. Raises `Misconfigured` where the admin can't see them."""
     with desk.session() as session:
-        rows, [(sees,)] = session.fetch(SESSIONS, login)
+        rows, [(sees,)] = session.fetch(SESSIONS, login, login)
         # Without the right, the list is of the admin's own, and says nothing of it. Babelfish shows all to all.
         if not sees and not session.babelfish:
             raise Misconfigured(

@@ -222,7 +222,8 @@ def drop_view(view: Table) -> str:
 def end_session(session: int, login: str) -> str:
     """Looks once more: the numbers of sessions are used again at once. KILL takes no variable."""
     words = (
-        "IF EXISTS (SELECT 1 FROM sys.dm_exec_sessions WHERE session_id = {session} AND login_name = {login}) KILL {session}"
+        "IF EXISTS (SELECT 1 FROM sys.dm_exec_sessions WHERE session_id = {session}"
+        " AND (login_name = {login} OR original_login_name = {login})) KILL {session}"
     )
     return _sql(words, session=session, login=_Literal(login))
 
