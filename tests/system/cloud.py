@@ -45,6 +45,8 @@ class Secret:
     port: int
     database: str
     credentials: Credentials
+    objects: dict[str, str]
+    """The views that are to be read instead of tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,7 @@ class Cloud:
             port=int(value["port"]),
             database=value["dbname"],
             credentials=Credentials(username=value["username"], password=SecretStr(value["password"])),
+            objects=value.get("objects", {}),
         )
 
 

@@ -125,6 +125,8 @@ def test_a_connection_is_kept_however_many_there_are(cloud: LocalCloud) -> None:
 
 # DataZone
 
+IN_PARIS = {"rowConfiguration": {"rowFilter": {"expression": {"equalTo": {"columnName": "city", "value": "Paris"}}}}}
+
 
 @pytest.fixture(scope="module")
 def answers(cloud: LocalCloud, client: Client, listing: str) -> dict[str, Any]:
@@ -134,7 +136,11 @@ def answers(cloud: LocalCloud, client: Client, listing: str) -> dict[str, Any]:
     environment = do(c.AddEnvironment(blueprint="OwnTooling")).id
     target = do(c.AddTarget(environment=environment)).id
     request = do(c.Subscribe(listing=listing)).id
-    subscribed = do(c.Approve(request=request, filters=("f1",)))
+    published_asset = datazone.get_listing(domainIdentifier=DOMAIN, identifier=listing)["item"]["assetListing"]["assetId"]
+    on_asset = {"domainIdentifier": DOMAIN, "assetIdentifier": published_asset}
+    filtered = datazone.create_asset_filter(**on_asset, name="rows", description="in Paris", configuration=IN_PARIS)
+    do(c.InvalidateFilter(filter=filtered["id"]))
+    subscribed = do(c.Approve(request=request, filters=(filtered["id"],)))
     grant = subscribed.grants[0]
     asset = datazone.get_subscription_grant(domainIdentifier=DOMAIN, identifier=grant)["assets"][0]["assetId"]
     product = do(c.PublishProduct(listings=(listing,))).id
@@ -152,6 +158,10 @@ def answers(cloud: LocalCloud, client: Client, listing: str) -> dict[str, Any]:
         "ListEnvironments": datazone.list_environments(**one, projectIdentifier="consumer"),
         "GetListing": datazone.get_listing(**one, identifier=listing),
         "GetListing product": datazone.get_listing(**one, identifier=product),
+        "CreateAssetFilter": filtered,
+        "GetAssetFilter": datazone.get_asset_filter(**on_asset, identifier=filtered["id"]),
+        "ListAssetFilters": datazone.list_asset_filters(**on_asset),
+        "UpdateAssetFilter": datazone.update_asset_filter(**on_asset, identifier=filtered["id"], configuration=IN_PARIS),
         "GetSubscription": datazone.get_subscription(**one, identifier=subscribed.subscription),
         "ListSubscriptions": datazone.list_subscriptions(**one),
         "GetSubscriptionTarget": datazone.get_subscription_target(**there, identifier=target),
@@ -175,6 +185,10 @@ def answers(cloud: LocalCloud, client: Client, listing: str) -> dict[str, Any]:
         "ListEnvironments",
         "GetListing",
         "GetListing product",
+        "CreateAssetFilter",
+        "GetAssetFilter",
+        "ListAssetFilters",
+        "UpdateAssetFilter",
         "GetSubscription",
         "ListSubscriptions",
         "GetSubscriptionTarget",
@@ -199,6 +213,30 @@ def wrong(operation: str, answer: dict[str, Any]) -> str:
     """How an answer differs from the operation's output in botocore's model: required members, types, unknown members."""
     shape: Any = get_session().get_service_model("datazone").operation_model(operation).output_shape
     return str(ParamValidator().validate(answer, shape).generate_report())
+
+
+def test_an_asset_filter_lives_and_goes(cloud: LocalCloud, client: Client) -> None:
+    made, datazone = published(cloud), client("datazone")
+    on = {"domainIdentifier": DOMAIN, "assetIdentifier": made.asset}
+    identifier = datazone.create_asset_filter(**on, name="rows", configuration=IN_PARIS)["id"]
+
+    def found() -> dict[str, Any]:
+        answer: dict[str, Any] = datazone.get_asset_filter(**on, identifier=identifier)
+        return answer
+
+    assert (found()["configuration"], found()["status"]) == (IN_PARIS, "VALID")
+    cloud.control.do(c.InvalidateFilter(filter=identifier, reason="no column city"))
+    assert (found()["status"], found()["errorMessage"]) == ("INVALID", "no column city")
+    assert datazone.list_asset_filters(**on, status="VALID")["items"] == []
+    ids = {"columnConfiguration": {"includedColumnNames": ["id"]}}
+    datazone.update_asset_filter(**on, identifier=identifier, configuration=ids)
+    assert (found()["configuration"], found()["status"]) == (ids, "VALID")
+
+    other = {**on, "assetIdentifier": published(cloud).asset}
+    assert refused(datazone.get_asset_filter, **other, identifier=identifier) == "ResourceNotFoundException"
+    assert refused(datazone.list_asset_filters, **{**on, "assetIdentifier": "none"}) == "ResourceNotFoundException"
+    datazone.delete_asset_filter(**on, identifier=identifier)
+    assert refused(datazone.get_asset_filter, **on, identifier=identifier) == "ResourceNotFoundException"
 
 
 def test_environments_come_in_pages_of_fifty(cloud: LocalCloud, client: Client) -> None:

@@ -257,6 +257,37 @@ async def test_a_copy_that_is_right_is_not_written_again(
     assert "PutSecretValue" not in operations(control)
 
 
+async def test_the_copy_says_which_views_are_to_be_read(
+    secrets: Secrets, producer: SecretsManagerClient, consumer: SecretsManagerClient, principal: Principal, control: Control
+) -> None:
+    kept = await secrets.keep_producer(principal, ADMIN)
+    copy = await secrets.keep_consumer(principal, kept.credentials, {"public.orders": "views.orders_1", "public.items": None})
+
+    async def objects(client: SecretsManagerClient, arn: str) -> object:
+        return json.loads((await client.get_secret_value(SecretId=arn))["SecretString"]).get("objects")
+
+    assert await objects(consumer, copy) == {"public.orders": "views.orders_1"}
+    found = await secrets.find_consumer(principal)
+    assert found
+    assert (found.credentials, found.objects) == (kept.credentials, {"public.orders": "views.orders_1"})
+
+    # Each change is one of its own; what it does not name stays, credentials and all.
+    await secrets.point_consumer(principal, {"public.clients": "views.clients_1"})
+    await secrets.keep_consumer(principal, kept.credentials)
+    assert await objects(consumer, copy) == {"public.orders": "views.orders_1", "public.clients": "views.clients_1"}
+    await secrets.point_consumer(principal, {"public.orders": None, "public.clients": None})
+    assert await objects(consumer, copy) is None
+    assert await secrets.read_consumer(principal) == kept.credentials
+    assert await objects(producer, kept.arn) is None
+
+    control.forget_calls()
+    await secrets.point_consumer(principal, {"public.orders": None})
+    assert operations(control) == ["GetSecretValue"]
+    await secrets.delete_consumer(principal, copy)
+    await secrets.point_consumer(principal, {"public.orders": "views.orders_1"})
+    assert await secrets.find_consumer(principal) is None
+
+
 async def test_a_secret_that_is_not_dzgrants_stays_untouched(
     secrets: Secrets, producer: SecretsManagerClient, consumer: SecretsManagerClient, principal: Principal
 ) -> None:

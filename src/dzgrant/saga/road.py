@@ -70,7 +70,7 @@ FURTHER_GRANT = (
 REVOKE = (Effect.NARROW, Effect.REVOKE_SELECT, Effect.POINT, Effect.TELL, Effect.SETTLE)
 """Other tables remain; of some of them, less than before."""
 
-REFUSE = (Effect.REVOKE_SELECT, Effect.TELL, Effect.SETTLE)
+REFUSE = (Effect.REVOKE_SELECT, Effect.POINT, Effect.TELL, Effect.SETTLE)
 """What is asked for can't be, and other tables remain."""
 
 REMOVE = (
