@@ -1,0 +1,133 @@
+"""The instance and its sessions, as the wire's `seam` wants them. One statement runs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from tests.doubles.oracle import dictionary, logon, statements
+from tests.doubles.oracle.acting import Acting, end
+from tests.doubles.oracle.lexer import hidden
+from tests.doubles.oracle.messages import Fault
+from tests.doubles.oracle.seam import OracleError, Result, Value
+from tests.doubles.oracle.state import Database, Presence, born
+
+
+@dataclass(slots=True)
+class ModelSession:
+    """Every call but `cancel` holds the instance's lock; a wait gives it to others."""
+
+    database: Database
+    presence: Presence
+    write: Callable[[str], None]
+
+    @property
+    def sid(self) -> int:
+        return self.presence.sid
+
+    @property
+    def serial(self) -> int:
+        return self.presence.serial
+
+    @property
+    def killed(self) -> bool:
+        return self.presence.ended
+
+    @property
+    def in_transaction(self) -> bool:
+        with self.database.changed:
+            locked = any(self.sid in holders for holders in self.database.table_locks.values())
+            return locked or bool(self.presence.undo)
+
+    def execute(self, sql: str, binds: Sequence[Value] = ()) -> Result:
+        with self.database.changed:
+            before = len(self.presence.undo)
+            self.write(f"{self.sid} {self.presence.user}: {hidden(sql)}")
+            self.presence.status = "ACTIVE"
+            try:
+                return statements.run(Acting(self.database, self.presence, binds), sql)
+            except Fault as fault:
+                self._undo_statement(before)
+                error = fault.said_in(self.database.language)
+                self.write(f"{self.sid} {self.presence.user}: {error}")
+                raise error from None
+            finally:
+                self.presence.cancelled = False
+                if not self.presence.ended:
+                    self.presence.status = "INACTIVE"
+
+    def cancel(self) -> None:
+        with self.database.changed:
+            self.presence.cancelled = self.presence.status == "ACTIVE"
+            self.database.changed.notify_all()
+
+    def commit(self) -> None:
+        with self.database.changed:
+            Acting(self.database, self.presence).commit()
+
+    def rollback(self) -> None:
+        with self.database.changed:
+            Acting(self.database, self.presence).rollback()
+
+    def close(self) -> None:
+        with self.database.changed:
+            end(self.database, self.presence)
+
+    def _undo_statement(self, before: int) -> None:
+        """A statement that fails leaves what the transaction did before it."""
+        while len(self.presence.undo) > before:
+            self.presence.undo.pop()()
+
+
+@dataclass(slots=True)
+class ModelInstance:
+    database: Database
+    log: list[str] = field(default_factory=list)
+    """Every statement, as an audit trail keeps it: `IDENTIFIED BY *` instead of a password."""
+    _serials: count[int] = field(default_factory=lambda: count(101))
+
+    @property
+    def version(self) -> tuple[int, int, int, int, int]:
+        return self.database.version
+
+    @property
+    def services(self) -> Sequence[str]:
+        return (self.database.pluggable, "ORCLCDB")
+
+    @property
+    def sids(self) -> Sequence[str]:
+        return (self.database.pluggable, "ORCLCDB")
+
+    def passwords_of(self, user: str) -> Sequence[str]:
+        with self.database.changed:
+            return logon.passwords_of(self.database, user)
+
+    def open_session(self, user: str, password: str | None, *, service: str, program: str) -> ModelSession:
+        """Raises OracleError 1017, 28000, 28001, 1045."""
+        database = self.database
+        with database.changed:
+            try:
+                roles = logon.log_on(database, user, password)
+            except Fault as fault:
+                error = fault.said_in(database.language)
+                self.log.append(f"logon of {user}: {error}")
+                raise error from None
+            sid = next(number for number in count(10) if number not in database.sessions)
+            container = database.pluggable if service.upper() == database.pluggable.upper() else database.root
+            presence = Presence(
+                sid, next(self._serials), user, roles, container, service, program, logon=database.now(), schema=user
+            )
+            database.sessions[sid] = presence
+            self.log.append(f"logon of {user}: session {sid}")
+            return ModelSession(database, presence, self.log.append)
+
+
+def instance(database: Database, system_password: str) -> ModelInstance:
+    """A new one, with its dictionary."""
+    born(database, system_password)
+    dictionary.install(database)
+    return ModelInstance(database)
+
+
+__all__ = ["ModelInstance", "ModelSession", "OracleError", "instance"]
