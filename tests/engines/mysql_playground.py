@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
+
+import pymysql
+import pytest
+from pymysql.constants import CR, ER
 
 from dzgrant.localcloud.databases import Run
 from dzgrant.model import Credentials, Table, TablePath
 from tests.engines.playground import SAID_NO, Playground
 
+_ENDED = {CR.CR_SERVER_LOST, CR.CR_SERVER_GONE_ERROR, ER.QUERY_INTERRUPTED, ER.SERVER_SHUTDOWN, 1927, 0}
+"""Numbers by which the driver says that the session was ended; 1927 is MariaDB's own."""
+
 
 def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def _literal(value: int | str | None) -> str:
+    if value is None:
+        return "NULL"
+    return str(value) if isinstance(value, int) else "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _row_by_row(run: Run, table: str) -> Callable[[], Awaitable[int]]:
+    offsets = count()
+
+    async def next_row() -> int:
+        [(found,)] = await run(f"SELECT id FROM {table} ORDER BY id LIMIT 1 OFFSET {next(offsets)}")
+        return int(found)
+
+    return next_row
 
 
 class MysqlPlayground(Playground):
@@ -44,6 +68,17 @@ class MysqlPlayground(Playground):
 
     def sql(self, table: Table) -> str:
         return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+    def quoted(self, name: str) -> str:
+        return quoted(name)
+
+    async def create_wide(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[int | str | None]]) -> Table:
+        table = self.table(name)
+        spelled = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
+        await self.run(f"CREATE TABLE {self.sql(table)} ({spelled}) CHARACTER SET utf8mb4")
+        for row in rows:
+            await self.run(f"INSERT INTO {self.sql(table)} VALUES ({', '.join(map(_literal, row))})")
+        return table
 
     async def create_table(self, name: str) -> Table:
         table = self.table(name)
@@ -95,11 +130,47 @@ class MysqlPlayground(Playground):
             return False
         return True
 
+    async def grant_elsewhere(self, login: Credentials) -> None:
+        await self.server.create_database(self.other_database)
+        await self.run(f"CREATE TABLE {quoted(self.other_database)}.salaries (id int)")
+        await self.run(f"GRANT SELECT ON {quoted(self.other_database)}.salaries TO {login.username}")
+
+    async def has_place(self, name: str) -> bool:
+        return bool(await self.run(f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{name}'"))
+
+    async def create_place(self, name: str) -> Callable[[], Awaitable[None]]:
+        await self.server.create_database(name)
+        await self.run(f"CREATE TABLE {name}.theirs (id int)")
+
+        async def remove() -> None:
+            await self.run(f"DROP DATABASE {name}")
+
+        return remove
+
+    def was_ended(self, error: BaseException) -> bool:
+        return not isinstance(error, pymysql.MySQLError) or error.args[0] in _ENDED
+
+    @asynccontextmanager
+    async def read_only(self) -> AsyncIterator[None]:
+        if self.is_mariadb and self.admin == self.server.admin:
+            pytest.skip("a MariaDB of this age lets its superuser write to a replica")
+        variable = "read_only" if self.is_mariadb else "super_read_only"
+        await self.server.execute(f"SET GLOBAL {variable} = ON")
+        try:
+            yield
+        finally:
+            await self.server.execute("SET GLOBAL read_only = OFF")
+
     @asynccontextmanager
     async def reading(self, login: Credentials, table: Table) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-        # HANDLER is the cursor of these servers that asks for the privilege once, when it is opened.
-        async with self.server.session(database=self.database, login=login) as run:
-            await run(f"HANDLER {self.sql(table)} OPEN AS reading")
+        async with self.server.session(login=login) as run:
+            # HANDLER is the cursor of these servers that asks for the privilege once, when it is opened; views have none,
+            # nor tables of which only columns may be read.
+            try:
+                await run(f"HANDLER {self.sql(table)} OPEN AS reading")
+            except pymysql.MySQLError:
+                yield _row_by_row(run, self.sql(table))
+                return
 
             async def next_row() -> int:
                 [(found,)] = await run("HANDLER reading READ NEXT")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import asyncpg
 import pymysql
+import pytest
 from pydantic import SecretStr
 
 from dzgrant.engines.contract import Limits, Owner
@@ -66,6 +67,11 @@ class Playground(ABC):
     database: str = field(default_factory=lambda: f"shop_{secrets.token_hex(4)}")
 
     @property
+    def hostile_columns(self) -> list[str]:
+        """Names of columns that this engine can have."""
+        return ['a"b', "a]b", "a`b", "a'b", "a\\", "x;--", "100%s %(x)s {y} :z", "Ünï", "select"]
+
+    @property
     def source(self) -> Source:
         return Source(engine=self.server.engine, host=self.server.host, port=self.server.port, database=self.database)
 
@@ -90,6 +96,14 @@ class Playground(ABC):
     @abstractmethod
     def sql(self, table: Table) -> str:
         """The table's name, quoted."""
+
+    @abstractmethod
+    def quoted(self, name: str) -> str:
+        """A column's name, quoted."""
+
+    @abstractmethod
+    async def create_wide(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[int | str | None]]) -> Table:
+        """With these columns, of kinds `int`, `text`, `date` and `blob`, and these rows; the admin's own."""
 
     @abstractmethod
     async def create_table(self, name: str) -> Table:
@@ -118,6 +132,38 @@ class Playground(ABC):
         """Makes the login own something, or stand as its definer; returns what `Dropped.detail` names."""
 
     @abstractmethod
+    async def grant_elsewhere(self, login: Credentials) -> None:
+        """Gives the login something in another database of the server."""
+
+    @abstractmethod
+    def read_only(self) -> AbstractAsyncContextManager[None]:
+        """The server takes no changes from the admin, like a replica."""
+
+    @abstractmethod
+    async def has_place(self, name: str) -> bool:
+        """There is a schema, a database or a user of this name."""
+
+    @abstractmethod
+    async def create_place(self, name: str) -> Callable[[], Awaitable[None]]:
+        """Somebody else's of this name, with a table in it; returns what removes it."""
+
+    @abstractmethod
+    def was_ended(self, error: BaseException) -> bool:
+        """The driver says that the session was ended, not that the server refused a statement."""
+
+    def iam(self) -> AbstractAsyncContextManager[None]:
+        """The server offers IAM database authentication."""
+        pytest.skip(f"{self.server.flavour} has no IAM authentication here: what can be run is the refusal")
+
+    def refuse_passwords(self) -> AbstractAsyncContextManager[None]:
+        """The server's policy refuses every password."""
+        pytest.skip(f"{self.server.flavour} gets a verifier, which no password policy can judge")
+
+    def localised(self) -> AbstractAsyncContextManager[None]:
+        """The server speaks another language than English in new sessions."""
+        pytest.skip(f"{self.server.flavour} has no messages in another language here")
+
+    @abstractmethod
     def reading(self, login: Credentials, table: Table) -> AbstractAsyncContextManager[Callable[[], Awaitable[int]]]:
         """A session of the consumer's in the midst of reading the table: each call reads one more row, without asking anew
         for the privilege where the engine lets it."""
@@ -130,11 +176,19 @@ class Playground(ABC):
         """One statement in this database, as the superuser unless another login is given."""
         return await self.server.execute(sql, database=self.database, login=login)
 
+    async def rows(self, login: Credentials, table: Table, *columns: str) -> list[tuple[object, ...]]:
+        """What the login reads, in the order of the first column; all columns unless some are named."""
+        names = ", ".join(map(self.quoted, columns)) or "*"
+        return await self.run(f"SELECT {names} FROM {self.sql(table)} ORDER BY 1", login)
+
     async def can_log_in(self, login: Credentials) -> bool:
         return await self._goes_well("SELECT 1", login)
 
     async def can_read(self, login: Credentials, table: Table) -> bool:
         return await self._goes_well(f"SELECT * FROM {self.sql(table)}", login)
+
+    async def can_read_column(self, login: Credentials, table: Table, column: str) -> bool:
+        return await self._goes_well(f"SELECT {self.quoted(column)} FROM {self.sql(table)}", login)
 
     async def can_write(self, login: Credentials, table: Table) -> bool:
         return await self._goes_well(f"INSERT INTO {self.sql(table)} VALUES (4)", login)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,6 +14,12 @@ from tests.engines.playground import Playground
 
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: int | str | None) -> str:
+    if value is None:
+        return "NULL"
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,17 @@ class PostgresqlPlayground(Playground):
 
     def sql(self, table: Table) -> str:
         return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+    def quoted(self, name: str) -> str:
+        return quoted(name)
+
+    async def create_wide(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[int | str | None]]) -> Table:
+        table, types = self.table(name), {"blob": "jsonb"}
+        spelled = ", ".join(f"{quoted(column)} {types.get(kind, kind)}" for column, kind in columns.items())
+        await self.run(f"CREATE TABLE {self.sql(table)} ({spelled})")
+        for row in rows:
+            await self.run(f"INSERT INTO {self.sql(table)} VALUES ({', '.join(map(_literal, row))})")
+        return await self._give_to_admin(table)
 
     async def create_table(self, name: str) -> Table:
         table = self.table(name)
@@ -75,6 +92,49 @@ class PostgresqlPlayground(Playground):
     async def give_property(self, login: Credentials) -> str:
         [(large_object,)] = await self.run("SELECT lo_create(0)", login)
         return f"large object {large_object}"
+
+    async def grant_elsewhere(self, login: Credentials) -> None:
+        async with self.server.session() as run:
+            await run(f"CREATE SCHEMA {login.username} AUTHORIZATION {quoted(self.admin.username)}")
+            await run(f"GRANT USAGE ON SCHEMA {login.username} TO {login.username}")
+
+    @asynccontextmanager
+    async def read_only(self) -> AsyncIterator[None]:
+        admin = quoted(self.admin.username)
+        await self.run(f"ALTER ROLE {admin} SET default_transaction_read_only = on")
+        try:
+            yield
+        finally:
+            async with self.server.session() as run:
+                await run("SET default_transaction_read_only = off")
+                await run(f"ALTER ROLE {admin} RESET default_transaction_read_only")
+
+    async def has_place(self, name: str) -> bool:
+        return bool(await self.run(f"SELECT FROM pg_namespace WHERE nspname = '{name}'"))
+
+    async def create_place(self, name: str) -> Callable[[], Awaitable[None]]:
+        await self.run(f"CREATE SCHEMA {name}")
+        await self.run(f"CREATE TABLE {name}.theirs (id int)")
+
+        async def remove() -> None:
+            await self.run(f"DROP SCHEMA {name} CASCADE")
+
+        return remove
+
+    def was_ended(self, error: BaseException) -> bool:
+        # 42: no right, no such table; 3F: no such schema.
+        return not (getattr(error, "sqlstate", None) or "").startswith(("42", "3F"))
+
+    @asynccontextmanager
+    async def iam(self) -> AsyncIterator[None]:
+        """What can be shown here: who is in the role. The token is RDS's own matter."""
+        await self.run("CREATE ROLE rds_iam")
+        if self.admin != self.server.admin:
+            await self.run(f"GRANT rds_iam TO {quoted(self.admin.username)} WITH ADMIN OPTION")
+        try:
+            yield
+        finally:
+            await self.run("DROP ROLE rds_iam")
 
     @asynccontextmanager
     async def reading(self, login: Credentials, table: Table) -> AsyncIterator[Callable[[], Awaitable[int]]]:

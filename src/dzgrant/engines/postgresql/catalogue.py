@@ -5,11 +5,12 @@ Every role may read these catalogues, on RDS as well. Names are bound as values 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from dzgrant.engines.contract import views_in
 from dzgrant.engines.postgresql.marker import Marker
 from dzgrant.engines.postgresql.statements import grant_connect, grant_select, grant_usage
 from dzgrant.model import Table
@@ -26,8 +27,13 @@ ORDER BY 1, 2
 """
 
 LOGIN = """
-SELECT rolcanlogin AS enabled, shobj_description(oid, 'pg_authid') AS comment FROM pg_roles WHERE rolname = $1
+SELECT rolcanlogin AS enabled, shobj_description(oid, 'pg_authid') AS comment,
+  EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles i ON i.oid = m.roleid
+          WHERE i.rolname = 'rds_iam' AND m.member = r.oid) AS by_iam
+FROM pg_roles r WHERE rolname = $1
 """
+
+IAM = "SELECT FROM pg_roles WHERE rolname = 'rds_iam'"
 
 # When a session began is not for every admin to see, but its process is.
 SESSIONS_ENDED = """
@@ -43,7 +49,7 @@ WHERE r.rolname <> current_user AND NOT r.rolsuper AND a.pid IN (
     AND l.classid::bigint << 32 | l.objid::bigint IN (SELECT hashtextextended(key, 0) FROM unnest($1::text[]) AS key))
 """
 
-# One row. A null stands for what is missing: the login, or the table.
+# One row. A null stands for what is missing: the login, or the table. The last two values name the view over the table.
 WAY = """
 SELECT current_user::text AS admin, d.datname::text AS database, r.oid IS NOT NULL AS login_exists,
   shobj_description(r.oid, 'pg_authid') AS comment, c.oid IS NOT NULL AS table_exists,
@@ -54,6 +60,9 @@ SELECT current_user::text AS admin, d.datname::text AS database, r.oid IS NOT NU
   has_table_privilege(r.oid, c.oid, 'SELECT') AND EXISTS (
     SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = r.oid AND a.privilege_type = 'SELECT') AS selects,
   has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS may_grant_select,
+  EXISTS (
+    SELECT FROM pg_class v JOIN pg_namespace p ON p.oid = v.relnamespace, aclexplode(v.relacl) a
+    WHERE p.nspname = $4 AND v.relname = $5 AND a.grantee = r.oid) AS viewed,
   (SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE 'role ' || a.grantee::regrole END, ', ')
    FROM (
      SELECT x.grantee FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) x WHERE x.privilege_type = 'SELECT'
@@ -70,7 +79,8 @@ WHERE d.datname = current_database()
 """
 
 # A row for each thing that the login was given or owns, here and in the server's other databases; one row of nulls
-# when there is none. `pg_shdepend` is indexed by the role, so the size of the catalogue doesn't matter.
+# when there is none. The second value names the schema of its views. `pg_shdepend` is indexed by the role, so the size
+# of the catalogue doesn't matter.
 HELD = """
 WITH login AS (SELECT oid, rolcanlogin FROM pg_roles WHERE rolname = $1),
 dependency AS (
@@ -103,7 +113,8 @@ held AS (
   SELECT 'elsewhere', NULL, datname::text, NULL, NULL, NULL, NULL FROM dependency WHERE NOT here GROUP BY datname
 )
 SELECT login.rolcanlogin, shobj_description(login.oid, 'pg_authid') AS comment, pg_has_role(login.oid, 'USAGE') AS joined,
-  (SELECT count(*) FROM pg_stat_activity WHERE usesysid = login.oid) AS sessions, held.*
+  (SELECT count(*) FROM pg_stat_activity WHERE usesysid = login.oid) AS sessions,
+  EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) AS has_place, held.*
 FROM login LEFT JOIN held ON true
 ORDER BY held.kind, held.schema, held.name, held.by
 """
@@ -130,6 +141,8 @@ class Way:
     marker: Marker | None
     parents: tuple[Step, ...]
     select: Step
+    viewed: bool
+    """The login may read dzgrant's view over the table."""
     through: str | None
     """By what else the table can be read: `PUBLIC`, `role analysts`."""
 
@@ -158,6 +171,7 @@ class Way:
             marker=Marker.read(row["comment"]),
             parents=(connect, usage),
             select=select,
+            viewed=row["viewed"],
             through=row["through"],
         )
 
@@ -188,6 +202,8 @@ class Holdings:
     joined: bool
     """The admin has the login's own rights, which DROP OWNED asks for."""
     sessions: int
+    has_place: bool
+    """There is a schema for its principal's views."""
     privileges: tuple[Privilege, ...]
     owned: tuple[str, ...]
     """What it owns in this database, as the server describes it."""
@@ -205,6 +221,7 @@ class Holdings:
             enabled=first["rolcanlogin"],
             joined=first["joined"],
             sessions=first["sessions"],
+            has_place=first["has_place"],
             privileges=tuple(_privilege(row) for row in rows if row["kind"] in {"table", "schema"}),
             owned=_names(rows, "owned"),
             elsewhere=_names(rows, "elsewhere"),
@@ -220,6 +237,11 @@ class Holdings:
     def tables(self) -> tuple[Table, ...]:
         """The tables that it may read, in order."""
         return tuple(sorted({held.table for held in self.privileges if held.table and held.selects}))
+
+
+async def holdings(fetch: Callable[..., Awaitable[list[Any]]], login: str) -> Holdings | None:
+    """What a connection or a transaction finds that the login has; None when there is no such login."""
+    return Holdings.read(await fetch(HELD, login, views_in(login)))
 
 
 def _names(rows: Iterable[Any], kind: Literal["owned", "elsewhere"]) -> tuple[str, ...]:

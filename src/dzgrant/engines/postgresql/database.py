@@ -1,23 +1,24 @@
-"""The contract's `Database`, for PostgreSQL: making logins and giving access. `removal` takes both away."""
+"""The contract's `Database`, for PostgreSQL: logins and proofs. `giving` and `filtered` give access, `removal` takes it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import partial
 
 import structlog
 from pydantic import SecretStr
 
 from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable
-from dzgrant.engines.postgresql import catalogue, removal, statements
-from dzgrant.engines.postgresql.catalogue import Holdings, Step, Way
-from dzgrant.engines.postgresql.connections import Connections, Driver, Transaction, again, connect
+from dzgrant.engines.filters import is_whole
+from dzgrant.engines.postgresql import catalogue, filtered, giving, proof, removal, statements
+from dzgrant.engines.postgresql.catalogue import holdings
+from dzgrant.engines.postgresql.connections import Connections, Driver, again, connect
 from dzgrant.engines.postgresql.failures import DRIVER_FAILURES, NotLetIn, while_proving
 from dzgrant.engines.postgresql.marker import Marker, admitted
 from dzgrant.engines.postgresql.scram import verifier
 from dzgrant.engines.postgresql.sessions import evict, unblocked
-from dzgrant.errors import ConsumerRejected, DzgrantError, Misconfigured, Refused
-from dzgrant.model import Credentials, Source, Table, TablePath
+from dzgrant.errors import ConsumerRejected, DzgrantError, Misconfigured, Refused, Unsupported
+from dzgrant.model import WHOLE, Credentials, Scope, Source, Table, TablePath
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +45,14 @@ class PostgresqlDatabase:
         raise Refused(what, do=do).about(source=self._source, table=path)
 
     @again
-    async def ensure_login(self, login: str, password: SecretStr, owner: Owner, permit: Permit) -> None:
+    async def ensure_login(self, login: str, password: SecretStr | None, owner: Owner, permit: Permit) -> None:
         """TLS can't be required of one role here; pg_hba.conf, or `rds.force_ssl`, requires it of all."""
-        secret = verifier(password)
+        if password is None and not await self._connections.fetch(catalogue.IAM):
+            raise Unsupported(
+                "the server has no role rds_iam, by which logins use IAM",
+                do="turn IAM database authentication on at the RDS instance, or take this source's option away",
+            ).about(source=self._source)
+        secret = verifier(password) if password else None
         key = statements.login_key(login)
 
         async def make() -> bool:
@@ -54,63 +60,34 @@ class PostgresqlDatabase:
                 rows = await transaction.fetch(catalogue.LOGIN, login)
                 if rows:
                     admitted(login, Marker.read(rows[0]["comment"]), permit)
-                change = statements.set_password(login, secret) if rows else statements.create_login(login, secret)
-                await transaction.commit(change, statements.mark(login, Marker(owner=owner, fence=permit.fence)))
+                changes = [statements.set_password(login, secret) if rows else statements.create_login(login, secret)]
+                by_iam = bool(rows) and rows[0]["by_iam"]
+                # IAM wins over a password: the login is a member of this role, or has a password.
+                if by_iam and secret:
+                    changes.append(statements.shut_out_of_iam(login))
+                elif not by_iam and not secret:
+                    changes.append(statements.let_in_by_iam(login))
+                await transaction.commit(*changes, statements.mark(login, Marker(owner=owner, fence=permit.fence)))
                 return bool(rows)
 
         existed = await unblocked(make, partial(evict, self._connections, permit, key))
         log.info("login_password_set" if existed else "login_created", login=login, source=self._source.key)
 
     @again
-    async def grant(self, login: str, table: Table, permit: Permit) -> Reach:
+    async def grant(self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE) -> Reach:
         """Raises `ConsumerRejected`, too: for a login that somebody dropped, and that must be made again."""
-        keys = statements.login_key(login), statements.table_key(table)
-
-        async def give() -> Way:
-            async with self._connections.transaction(permit, *keys) as transaction:
-                way = await self._way(transaction, login, table)
-                marker = admitted(login, way.marker, permit)
-                if changes := [*self._changes(way, login), *_marking(way, login, marker)]:
-                    await transaction.run(*changes)
-                    # A GRANT by one who may not grant only warns.
-                    if missing := [step for step in (await self._way(transaction, login, table)).steps if not step.given]:
-                        raise self._no_right(way, missing)
-                    await transaction.commit()
-                return way
-
-        way = await unblocked(give, partial(evict, self._connections, permit, *keys, statements.PARENTS_KEY))
-        log.info("select_granted", login=login, table=str(table), source=self._source.key, through=way.through)
-        return Reach(readable=Readable(table=table), public=way.through is not None, through=way.through)
-
-    async def _way(self, transaction: Transaction, login: str, table: Table) -> Way:
-        [row] = await transaction.fetch(catalogue.WAY, login, table.schema, table.name)
-        way = Way.read(row, table)
-        if not way.table_exists:
-            raise Refused(f"no table {table}", do="publish it again under its new name").about(source=self._source, table=table)
-        if not way.login_exists:
-            raise ConsumerRejected(f"the login {login} is gone").about(source=self._source)
-        return way
-
-    def _changes(self, way: Way, login: str) -> Iterable[str]:
-        missing = [step for step in way.steps if not step.given]
-        if barred := [step for step in missing if not step.grantable]:
-            raise self._no_right(way, barred)
-        if any(step in way.parents for step in missing):
-            yield statements.lock(statements.PARENTS_KEY)
-        for step in missing:
-            yield step.statement(login)
-
-    def _no_right(self, way: Way, barred: Iterable[Step]) -> DzgrantError:
-        statements_to_run = "; ".join(f"{step.statement(way.admin)} WITH GRANT OPTION" for step in barred)
-        return Misconfigured(
-            f"the admin login {way.admin} may not grant what is needed", do=f"run as its owner: {statements_to_run}"
-        ).about(source=self._source)
+        try:
+            if is_whole(scopes):
+                return await giving.give(self._connections, login, table, permit)
+            return await filtered.give_part(self._connections, login, table, permit, scopes)
+        except DzgrantError as error:
+            raise error.about(source=self._source) from error.__cause__
 
     async def prove(self, consumer: Credentials, readable: Readable) -> None:
         table = readable.table
         connection = await self._log_in(consumer)
         try:
-            await connection.execute(statements.read_nothing(table))
+            await connection.execute(statements.read_nothing(readable))
             await connection.close(timeout=self._limits.connect_timeout)
         except DRIVER_FAILURES as error:
             raise while_proving(error, f"{consumer.username} can't read {table}").about(source=self._source) from error
@@ -130,6 +107,10 @@ class PostgresqlDatabase:
             ) from error
 
     @again
+    async def prove_by_privileges(self, login: str, readable: Readable) -> None:
+        await proof.prove_by_privileges(self._connections, login, readable)
+
+    @again
     async def revoke(self, login: str, keep: Collection[Table], permit: Permit) -> None:
         await removal.revoke(self._connections, login, keep, permit)
 
@@ -137,17 +118,19 @@ class PostgresqlDatabase:
     async def drop(self, login: str, permit: Permit) -> Dropped:
         return await removal.drop(self._connections, login, permit)
 
+    async def add_password(self, login: str, password: SecretStr, permit: Permit) -> bool:  # noqa: ARG002
+        """A role has one password: rotation takes a second login."""
+        return False
+
+    async def retire_password(self, login: str, permit: Permit) -> None:
+        """There is none to retire."""
+
     @again
     async def describe(self, login: str) -> LoginState | None:
-        held = Holdings.read(await self._connections.fetch(catalogue.HELD, login))
+        held = await holdings(self._connections.fetch, login)
         if held is None:
             return None
         return LoginState(marked=held.marker is not None, enabled=held.enabled, tables=held.tables, sessions=held.sessions)
 
     async def close(self) -> None:
         await self._connections.close()
-
-
-def _marking(way: Way, login: str, marker: Marker) -> Iterable[str]:
-    if marker != way.marker:
-        yield statements.mark(login, marker)

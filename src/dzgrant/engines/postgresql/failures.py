@@ -22,6 +22,10 @@ class Blocked(Transient):
     """A lock was not got in time."""
 
 
+class DependedOn(Misconfigured):
+    """Something else stands on what was to be dropped."""
+
+
 class NotLetIn(ConsumerRejected):
     """No password would have opened the server: the login is disabled, or pg_hba.conf has no way in for it."""
 
@@ -70,7 +74,8 @@ def while_working(error: BaseException, what: str) -> DzgrantError:
         return Refused(line, do="its access list holds no more logins: revoke some, or grant to a role that they share")
     if state in _TRANSIENT or state[:2] in _TRANSIENT_CLASSES:
         return Transient(line)
-    return Misconfigured(line, do=_TO_DO.get(state, "look at the database: dzgrant does not expect this answer"))
+    known = DependedOn if state == "2BP01" else Misconfigured
+    return known(line, do=_TO_DO.get(state, "look at the database: dzgrant does not expect this answer"))
 
 
 def while_connecting(error: BaseException, what: str, rejected: type[AdminRejected | ConsumerRejected]) -> DzgrantError:

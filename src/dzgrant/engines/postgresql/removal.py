@@ -13,8 +13,8 @@ from typing import TypeVar
 import structlog
 
 from dzgrant.engines.contract import Dropped, Permit
-from dzgrant.engines.postgresql import catalogue, statements
-from dzgrant.engines.postgresql.catalogue import Holdings, Privilege
+from dzgrant.engines.postgresql import catalogue, statements, views
+from dzgrant.engines.postgresql.catalogue import Holdings, Privilege, holdings
 from dzgrant.engines.postgresql.connections import Connections
 from dzgrant.engines.postgresql.marker import Marker, admitted
 from dzgrant.engines.postgresql.sessions import end_sessions, evict, unblocked
@@ -27,23 +27,27 @@ T = TypeVar("T")
 
 
 async def revoke(connections: Connections, login: str, keep: Collection[Table], permit: Permit) -> None:
+    kept = views.with_views(login, keep)
+
     async def strip() -> bool:
         async with connections.transaction(permit, statements.login_key(login)) as transaction:
-            if (held := Holdings.read(await transaction.fetch(catalogue.HELD, login))) is None:
+            if (held := await holdings(transaction.fetch, login)) is None:
                 return False
             marker = admitted(login, held.marker, permit)
-            await transaction.commit(*_revocations(login, _going(held, keep)), statements.mark(login, marker))
+            await transaction.commit(*revocations(login, _going(held, kept)), statements.mark(login, marker))
             return True
 
     if not await _unblocked(connections, login, permit, strip):
         return
-    left = Holdings.read(await connections.fetch(catalogue.HELD, login))
+    left = await holdings(connections.fetch, login)
     if left is None:
         return
     if left.sessions:
         await end_sessions(connections, login, permit, newcomers=False)
+    if left.has_place:
+        await views.sweep(connections, login, permit)
     # A REVOKE by one who may not revoke only warns.
-    if remaining := _going(left, keep):
+    if remaining := _going(left, kept):
         raise Misconfigured(
             f"{login} holds what others granted: {', '.join(map(str, remaining))}", do="revoke it as them"
         ).about(source=connections.source)
@@ -56,11 +60,14 @@ async def drop(connections: Connections, login: str, permit: Permit) -> Dropped:
             rows = await transaction.fetch(catalogue.LOGIN, login)
             if rows:
                 marker = admitted(login, Marker.read(rows[0]["comment"]), permit)
-                await transaction.commit(statements.disable(login), statements.mark(login, marker))
+                shut_out = [statements.shut_out_of_iam(login)] if rows[0]["by_iam"] else []
+                await transaction.commit(statements.disable(login), *shut_out, statements.mark(login, marker))
             return bool(rows)
 
     # Committed before its sessions end: it could log in again otherwise.
     if not await _unblocked(connections, login, permit, disable):
+        # A crash may have left its views.
+        await views.sweep(connections, login, permit)
         return Dropped(outcome=LoginOutcome.ABSENT)
     await end_sessions(connections, login, permit, newcomers=True)
     try:
@@ -82,6 +89,8 @@ async def drop(connections: Connections, login: str, permit: Permit) -> Dropped:
 async def _remove(connections: Connections, login: str, permit: Permit) -> tuple[str, ...]:
     """Drops the login, or says what stands in the way."""
     held = await _clear(connections, login, permit, drop=True)
+    if held and held.has_place:
+        await views.sweep(connections, login, permit)
     if held is None or not held.elsewhere:
         return held.obstacles if held else ()
     obstacles = list(held.obstacles)
@@ -112,9 +121,9 @@ async def _clear(connections: Connections, login: str, permit: Permit, *, drop: 
 
     async def clear() -> Holdings | None:
         async with connections.transaction(permit, statements.login_key(login)) as transaction:
-            if (held := Holdings.read(await transaction.fetch(catalogue.HELD, login))) is None:
+            if (held := await holdings(transaction.fetch, login)) is None:
                 return None
-            changes = [statements.mark(login, admitted(login, held.marker, permit)), *_revocations(login, held.privileges)]
+            changes = [statements.mark(login, admitted(login, held.marker, permit)), *revocations(login, held.privileges)]
             if not held.obstacles:
                 changes += _last_words(login, held, transaction.server_version, drop=drop and not held.elsewhere)
             await transaction.commit(*changes)
@@ -136,7 +145,7 @@ def _last_words(login: str, held: Holdings, server_version: int, *, drop: bool) 
 
 
 def _going(held: Holdings, keep: Collection[Table]) -> list[Privilege]:
-    schemas = {table.schema for table in keep}
+    schemas = {one.table.schema for one in held.privileges if one.table and one.table in keep}
     return [one for one in held.privileges if (one.table not in keep if one.table else one.schema not in schemas)]
 
 
@@ -144,7 +153,7 @@ def _table_keys(privileges: Iterable[Privilege]) -> list[str]:
     return [statements.table_key(table) for table in sorted({one.table for one in privileges if one.table})]
 
 
-def _revocations(login: str, privileges: Iterable[Privilege]) -> Iterator[str]:
+def revocations(login: str, privileges: Iterable[Privilege]) -> Iterator[str]:
     going = [one for one in privileges if one.revocable]
     if keys := _table_keys(going):
         yield statements.lock(*keys)
@@ -163,7 +172,7 @@ async def _unblocked(connections: Connections, login: str, permit: Permit, work:
 
     async def clear() -> None:
         keys = [statements.login_key(login), statements.PARENTS_KEY]
-        if held := Holdings.read(await connections.fetch(catalogue.HELD, login)):
+        if held := await holdings(connections.fetch, login):
             admitted(login, held.marker, permit)
             keys += _table_keys(held.privileges)
             await end_sessions(connections, login, permit, newcomers=False)

@@ -15,19 +15,22 @@ from dzgrant.engines.contract import Permit
 from dzgrant.engines.postgresql import catalogue
 from dzgrant.engines.postgresql.connections import Connections
 from dzgrant.engines.postgresql.failures import Blocked
-from dzgrant.errors import Transient
+from dzgrant.errors import Misconfigured, Transient
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.02
 _UNBLOCKINGS = 3
 
 
-async def unblocked(work: Callable[[], Awaitable[T]], clear: Callable[[], Awaitable[None]]) -> T:
-    """Does the work; when it waits for a lock in vain, clears the way, and does it again, a few times."""
+async def unblocked(work: Callable[[], Awaitable[T]], clear: Callable[[], Awaitable[None]], *past: type[Misconfigured]) -> T:
+    """Does the work; when it waits for a lock in vain, clears the way, and does it again, a few times.
+
+    `past`: other obstacles that clearing the way may take away.
+    """
     for _ in range(_UNBLOCKINGS):
         try:
             return await work()
-        except Blocked:
+        except (Blocked, *past):  # type: ignore[misc]  # mypy 2.3 takes no star here
             await clear()
     return await work()
 

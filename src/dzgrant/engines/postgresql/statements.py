@@ -13,12 +13,13 @@ from pydantic import SecretStr
 from sqlalchemy import String
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from dzgrant.engines.contract import Readable
 from dzgrant.engines.postgresql.marker import Marker
-from dzgrant.model import Table
+from dzgrant.model import ALTERNATE, Table
 
-_dialect = dialect()  # type: ignore[no-untyped-call]
-_identifier: Callable[[str], str] = _dialect.identifier_preparer.quote_identifier
-_literal: Callable[[str], str] = String().literal_processor(_dialect)  # type: ignore[no-untyped-call]
+DIALECT = dialect()  # type: ignore[no-untyped-call]
+_identifier: Callable[[str], str] = DIALECT.identifier_preparer.quote_identifier
+_literal: Callable[[str], str] = String().literal_processor(DIALECT)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class _Literal:
     text: str
 
 
-_Part = str | Table | _Literal | list[_Literal]
+_Part = str | Table | _Literal | list[_Literal] | tuple[str, ...]
 
 
 def _quoted(part: _Part) -> str:
@@ -37,12 +38,14 @@ def _quoted(part: _Part) -> str:
             return _literal(part.text)
         case list():
             return ", ".join(_literal(one.text) for one in part)
+        case tuple():
+            return ", ".join(map(_identifier, part))
         case _:
             return _identifier(part)
 
 
 def _sql(words: str, **parts: _Part) -> str:
-    """The words, with each `{part}` quoted: a string as an identifier, a table as two, literals as literals."""
+    """The words, with each `{part}` quoted: strings as identifiers, a table as two, literals as literals."""
     return words.format_map({name: _quoted(part) for name, part in parts.items()})
 
 
@@ -52,7 +55,8 @@ ROLLBACK = "ROLLBACK"
 
 
 def login_key(login: str) -> str:
-    return f"dzgrant login {login}"
+    """One for both logins of a principal, which share its views."""
+    return f"dzgrant login {login.removesuffix(ALTERNATE)}"
 
 
 def table_key(table: Table) -> str:
@@ -71,12 +75,27 @@ def lock(*keys: str) -> str:
     return _sql(words, keys=[_Literal(key) for key in keys])
 
 
-def create_login(login: str, verifier: SecretStr) -> str:
-    return _sql("CREATE ROLE {login} LOGIN PASSWORD {verifier}", login=login, verifier=_Literal(verifier.get_secret_value()))
+def create_login(login: str, verifier: SecretStr | None) -> str:
+    return _with_password("CREATE ROLE {login} LOGIN", login, verifier)
 
 
-def set_password(login: str, verifier: SecretStr) -> str:
-    return _sql("ALTER ROLE {login} LOGIN PASSWORD {verifier}", login=login, verifier=_Literal(verifier.get_secret_value()))
+def set_password(login: str, verifier: SecretStr | None) -> str:
+    return _with_password("ALTER ROLE {login} LOGIN", login, verifier)
+
+
+def _with_password(words: str, login: str, verifier: SecretStr | None) -> str:
+    if verifier is None:
+        return _sql(f"{words} PASSWORD NULL", login=login)
+    return _sql(f"{words} PASSWORD {{verifier}}", login=login, verifier=_Literal(verifier.get_secret_value()))
+
+
+def let_in_by_iam(login: str) -> str:
+    """From now on RDS takes an IAM token as the login's password, and nothing else."""
+    return _sql("GRANT rds_iam TO {login}", login=login)
+
+
+def shut_out_of_iam(login: str) -> str:
+    return _sql("REVOKE rds_iam FROM {login}", login=login)
 
 
 def disable(login: str) -> str:
@@ -95,8 +114,37 @@ def grant_usage(schema: str, grantee: str) -> str:
     return _sql("GRANT USAGE ON SCHEMA {schema} TO {grantee}", schema=schema, grantee=grantee)
 
 
+def grant_create(database: str, grantee: str) -> str:
+    return _sql("GRANT CREATE ON DATABASE {database} TO {grantee}", database=database, grantee=grantee)
+
+
 def grant_select(table: Table, grantee: str) -> str:
     return _sql("GRANT SELECT ON TABLE {table} TO {grantee}", table=table, grantee=grantee)
+
+
+def grant_columns(table: Table, columns: tuple[str, ...], grantee: str) -> str:
+    words = "GRANT SELECT ({columns}) ON TABLE {table} TO {grantee}"
+    return _sql(words, columns=columns, table=table, grantee=grantee)
+
+
+def create_place(place: str, marker: str) -> str:
+    words = "CREATE SCHEMA {place}; COMMENT ON SCHEMA {place} IS {marker}"
+    return _sql(words, place=place, marker=_Literal(marker))
+
+
+def drop_place(place: str) -> str:
+    return _sql("DROP SCHEMA {place} RESTRICT", place=place)
+
+
+def create_view(view: Table, select: str, comment: str) -> str:
+    """A barrier: no function of the reader's is shown a row that the view hides (PostgreSQL manual, 41.5)."""
+    # The SELECT is SQLAlchemy's, quoted already; its braces are nobody's places.
+    create = _sql("CREATE VIEW {view} WITH (security_barrier) AS ", view=view) + select
+    return f"{create};\n" + _sql("COMMENT ON VIEW {view} IS {comment}", view=view, comment=_Literal(comment))
+
+
+def drop_view(view: Table) -> str:
+    return _sql("DROP VIEW {view} RESTRICT", view=view)
 
 
 def revoke_table(table: Table, login: str) -> str:
@@ -137,6 +185,8 @@ def drop_login(login: str) -> str:
     return _sql("DROP ROLE {login}", login=login)
 
 
-def read_nothing(table: Table) -> str:
-    """Needs SELECT on every column, and fetches no row."""
-    return _sql("SELECT * FROM {table} LIMIT 0", table=table)
+def read_nothing(readable: Readable) -> str:
+    """Needs SELECT on each of its columns, and fetches no row."""
+    if readable.columns is None:
+        return _sql("SELECT * FROM {table} LIMIT 0", table=readable.table)
+    return _sql("SELECT {columns} FROM {table} LIMIT 0", columns=readable.columns, table=readable.table)
