@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def chosen(setting: str) -> str:
     )
 
 
+@cache
 def bundled() -> str | None:
     """The library in the wheel for this distribution and machine; None where there is none."""
     spec = find_spec("mssql_python_odbc")

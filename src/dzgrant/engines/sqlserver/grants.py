@@ -72,9 +72,7 @@ def grant(desk: Desk, login: str, table: Table, scopes: Collection[Scope], permi
             return _Grant(desk, transaction, login, table).give(scopes, permit)
 
     def clear() -> None:
-        # Both logins of a principal read its views.
-        first = login.removesuffix(ALTERNATE)
-        end_all({first, first + ALTERNATE})
+        end_all(_both(login))
 
     def end_all(logins: Collection[str]) -> None:
         for one in sorted(logins):
@@ -156,7 +154,7 @@ class _Grant:
             self._change_view([statements.set_view(view, reading.select)])
         if known is None or self.login not in known.readers or self.transaction.babelfish:
             self._run([statements.grant_select(view, self.login)])
-        narrowed = known.readers if known and changed else frozenset()
+        narrowed = known.readers & _both(self.login) if known and changed else frozenset[str]()
         if access.selects or access.columns or self.transaction.babelfish:
             self._take(access, keep=frozenset())
             self._verify(selects=False, columns=frozenset())
@@ -211,6 +209,12 @@ class _Grant:
                 self.transaction.run(*batch, cure=cure)
             except Gone as error:
                 raise Misconfigured(error.what, do=f"let its owner run: {cure}").about(source=self.desk.source) from error
+
+
+def _both(login: str) -> frozenset[str]:
+    """The logins of its principal, which read the same views."""
+    first = login.removesuffix(ALTERNATE)
+    return frozenset({first, first + ALTERNATE})
 
 
 def view_of(login: str, table: Table, owner: str) -> Table:
