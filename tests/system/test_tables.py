@@ -94,21 +94,28 @@ async def _exists(story: Story, database: str) -> bool:
     return bool(await story.server.execute(f"SELECT FROM pg_database WHERE datname = '{database}'"))
 
 
-async def test_an_engine_without_an_adapter_is_refused_in_one_line(story: Story) -> None:
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("jdbc:db2://db.example.com:50000/SHOP", "installed: PostgreSQL, MySQL"),
+        ("jdbc:mysql://one.example.com,two.example.com/shop", "several hosts"),
+        ("jdbc:oracle:thin:@//db.example.com:1521", "neither a service nor a SID"),
+    ],
+)
+async def test_a_url_that_leads_nowhere_is_refused_in_one_line(story: Story, url: str, said: str) -> None:
     orders = await story.play.create_table("orders")
-    name = f"oracle-{story.environment}"
-    place = {"database": "SHOP", "location": "SHOP.SALES.ORDERS"}
-    subscription = story.approve(story.publish(orders, engine="oracle", connection=name, **place))
+    subscription = story.approve(story.publish(orders, connection=f"nowhere-{story.environment}", url=url))
     await story.cloud.settled()
     (reason,) = story.refused(subscription)
-    assert "oracle" in reason
+    assert f"subscription {subscription}" in reason
+    assert said in reason
+    assert "\n" not in reason
     await story.nothing_left()
-    assert list(story.tables().values()) == ["FAILED"]
-    assert [outcome["kind"] for outcome in story.outcomes(subscription)] == ["Access Failed"]
-    assert story.principal_state() == "REMOVED"
+    assert story.items() == []
+    [kept] = [item for item in story.cloud.ledger() if item["pk"]["S"] == f"SUBSCRIPTION#{subscription}"]
+    assert (kept["state"]["S"], said in kept["reason"]["S"]) == ("FAILED", True)
     await _ends(story, subscription)
-    assert story.tables() == {}
-    assert story.principal_state() == "REMOVED"
 
 
 async def test_a_table_that_is_not_there_is_refused_in_one_line_and_leaves_nothing(story: Story) -> None:
