@@ -1,0 +1,1 @@
+"""Runs batches of T-SQL on the model. Knows nothing of the wire."""
