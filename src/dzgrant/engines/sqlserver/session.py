@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyodbc
@@ -48,17 +48,21 @@ class Session:
     def fetch(self, batch: str, *values: str | bytes, cure: str | None = None) -> list[list[Row]]:
         """All rows of each result of a batch. `cure`: what a person runs where the admin lacks a right."""
         self.watch.allow(self._limits.statement_timeout + self._limits.connect_timeout)
+        cursor = self._driver.cursor()
         try:
-            with self._driver.cursor() as cursor:
-                cursor.execute(batch, *values)
-                # A failure of a later statement comes with the result that it should have had.
-                results = [cursor.fetchall()] if cursor.description else []
-                while cursor.nextset():
-                    if cursor.description:
-                        results.append(cursor.fetchall())
-                return results
+            cursor.execute(batch, *values)
+            # A failure of a later statement comes with the result that it should have had.
+            results = [cursor.fetchall()] if cursor.description else []
+            while cursor.nextset():
+                if cursor.description:
+                    results.append(cursor.fetchall())
+            return results
         except pyodbc.Error as error:
             raise while_working(error, self.what, cure) from error
+        finally:
+            # Not left to whoever drops the error: pyodbc breaks in another thread, once the connection is closed.
+            with suppress(pyodbc.Error):
+                cursor.close()
 
     @contextmanager
     def transaction(self, login: str, admin: str, permit: Permit) -> Iterator[Transaction]:
