@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.doubles.oracle.acting import Acting
 from tests.doubles.oracle.cursor import Cursor
 from tests.doubles.oracle.messages import Fault
-from tests.doubles.oracle.profiles import VERIFIES, profile_of
+from tests.doubles.oracle.profiles import profile_of
 from tests.doubles.oracle.rights import require
 from tests.doubles.oracle.state import Database, User
 
@@ -197,8 +197,9 @@ def _tablespace(at: Cursor, *known: str) -> str:
 
 def _verify(database: Database, user: User, password: str | None) -> None:
     function = database.limit(user, "PASSWORD_VERIFY_FUNCTION")
-    if password is not None and function != "NULL" and len(password) < VERIFIES[function]:
-        raise Fault(28003, VERIFIES[function])
+    shortest = database.verify_functions.get(function, 0)
+    if password is not None and len(password) < shortest:
+        raise Fault(28003, shortest)
     kept = database.limit(user, "PASSWORD_REUSE_MAX")
     if password is not None and kept != "UNLIMITED" and password in user.used_passwords[-int(kept) :]:
         raise Fault(28007)

@@ -6,16 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 from tests.doubles.oracle import instance_views
 from tests.doubles.oracle.rights import Who, sees
 from tests.doubles.oracle.seam import Column, Value
 from tests.doubles.oracle.state import Database, ObjectGrant, Thing
-from tests.doubles.oracle.syntax import From, Query
+from tests.doubles.oracle.syntax import From, Kind, Query, Type
 
 Rows = Iterable[tuple[Value, ...]]
-_TYPES = {"varchar2": "VARCHAR2", "number": "NUMBER", "date": "DATE", "timestamp": "TIMESTAMP(6)", "raw": "RAW"}
+_TYPES: dict[Kind, Type] = {
+    "varchar2": Type("VARCHAR2", "varchar2", 0),
+    "number": Type("NUMBER", "number", 22),
+    "date": Type("DATE", "date", 7),
+    "timestamp": Type("TIMESTAMP(6)", "timestamp", 11, scale=6),
+    "raw": Type("RAW", "raw", 0),
+}
+"""What a column of an answer is; its size is the column's where there is none here."""
 _KINDS = {"n": "number", "d": "date"}
 
 
@@ -93,12 +100,11 @@ def _views(database: Database, thing: Thing) -> Iterator[tuple[Value, ...]]:
 
 def _columns(database: Database, thing: Thing) -> Iterator[tuple[Value, ...]]:
     for place, column in enumerate(thing.columns, 1):
-        length = {"number": 22, "date": 7, "timestamp": 11}.get(column.kind, column.size)
-        text = column.kind == "varchar2"
-        scale = 6 if column.kind == "timestamp" else None
+        its = thing.types.get(column.name) or replace(_TYPES[column.kind], size=_TYPES[column.kind].size or column.size)
+        text = "CHAR" in its.name
         yield (
-            thing.owner, thing.name, column.name, _TYPES[column.kind], None, length, None, scale,
-            "Y", place, place, length if text else 0, "B" if text else None, "NO", "NO", "YES",
+            thing.owner, thing.name, column.name, its.name, None, its.size, its.precision, its.scale,
+            "Y", place, place, its.size if text else 0, "B" if text else None, "NO", "NO", "YES",
         )  # fmt: skip
 
 

@@ -24,7 +24,6 @@ from tests.doubles.oracle.syntax import (
     Expression,
     In,
     IsNull,
-    Kind,
     Like,
     Not,
     Operation,
@@ -33,25 +32,23 @@ from tests.doubles.oracle.syntax import (
     Row,
     Scalar,
     Sort,
+    Type,
 )
 
 _T = TypeVar("_T")
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "^=": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
 _BARE = ("ROWNUM", "USER", "SYSDATE", "UID", "LEVEL")
 """Reserved words that are values."""
-TYPES: dict[str, Kind] = {
-    "VARCHAR2": "varchar2",
-    "NVARCHAR2": "varchar2",
-    "CHAR": "varchar2",
-    "VARCHAR": "varchar2",
-    "NUMBER": "number",
-    "INTEGER": "number",
-    "INT": "number",
-    "FLOAT": "number",
-    "DECIMAL": "number",
-    "DATE": "date",
-    "TIMESTAMP": "timestamp",
-    "RAW": "raw",
+_CHARACTERS = ("VARCHAR2", "NVARCHAR2", "CHAR", "NCHAR", "VARCHAR")
+_WHOLE = ("INTEGER", "INT", "SMALLINT")
+_PLAIN: dict[str, Type] = {
+    "FLOAT": Type("FLOAT", "number", 22, precision=126),
+    "BINARY_FLOAT": Type("BINARY_FLOAT", "number", 4),
+    "BINARY_DOUBLE": Type("BINARY_DOUBLE", "number", 8),
+    "DATE": Type("DATE", "date", 7),
+    "CLOB": Type("CLOB", "varchar2", 4000),
+    "NCLOB": Type("NCLOB", "varchar2", 4000),
+    "BLOB": Type("BLOB", "raw", 4000),
 }
 
 
@@ -88,23 +85,51 @@ def sort(at: Cursor) -> Sort:
     return Sort(by, descending, nulls)  # type: ignore[arg-type]  # one of the two
 
 
-def data_type(at: Cursor) -> Kind:
-    """`VARCHAR2(30 CHAR)`, `NUMBER(10, 2)`, `TIMESTAMP(6) WITH TIME ZONE`."""
-    kind = TYPES.get(at.word.text) if at.word.kind == "name" else None
-    if kind is None:
-        raise at.fault(902)
-    at.next()
-    if at.take("("):
-        at.number(902)
-        if at.take(","):
-            at.take("-")
-            at.number(902)
-        at.one_of("CHAR", "BYTE")
-        at.need(")", code=907)
-    if kind == "timestamp" and at.take("WITH"):
-        at.take("LOCAL")
+def data_type(at: Cursor) -> Type:
+    """`VARCHAR2(30 CHAR)`, `NUMBER(10, 2)`, `TIMESTAMP(6) WITH TIME ZONE`. Raises `Fault` 902, 906."""
+    name = at.word.text if at.word.kind == "name" else ""
+    if name in _PLAIN:
+        at.next()
+        return _PLAIN[name]
+    if name in _WHOLE:
+        at.next()
+        return Type("NUMBER", "number", 22, scale=0)
+    if at.one_of(*_CHARACTERS):
+        sizes = _sizes(at)
+        if not sizes and name not in ("CHAR", "NCHAR"):
+            raise at.fault(906)
+        return Type("VARCHAR2" if name == "VARCHAR" else name, "varchar2", sizes[0] if sizes else 1)
+    if at.one_of("NUMBER", "DECIMAL", "NUMERIC"):
+        precision, scale = (*_sizes(at), None, None)[:2]
+        return Type("NUMBER", "number", 22, precision, 0 if precision and scale is None else scale)
+    if at.take("RAW"):
+        return Type("RAW", "raw", next(iter(_sizes(at)), 2000))
+    if at.take("TIMESTAMP"):
+        return _timestamp(at)
+    raise at.fault(902)
+
+
+def _timestamp(at: Cursor) -> Type:
+    digits = next(iter(_sizes(at)), 6)
+    name = f"TIMESTAMP({digits})"
+    if at.take("WITH"):
+        local = at.take("LOCAL")
         at.need("TIME", "ZONE")
-    return kind
+        name += " WITH LOCAL TIME ZONE" if local else " WITH TIME ZONE"
+    return Type(name, "timestamp", 11, scale=digits)
+
+
+def _sizes(at: Cursor) -> list[int]:
+    """`(10)`, `(10, -2)`, `(30 CHAR)`, or nothing."""
+    if not at.take("("):
+        return []
+    found = [at.number(910)]
+    if at.take(","):
+        sign = -1 if at.take("-") else 1
+        found.append(sign * at.number(910))
+    at.one_of("CHAR", "BYTE")
+    at.need(")", code=907)
+    return found
 
 
 def _conjunction(at: Cursor) -> Condition:
@@ -207,7 +232,7 @@ def _named(at: Cursor) -> Expression:
         at.need("(", code=906)
         value = expression(at)
         at.need("AS")
-        kind = data_type(at)
+        kind = data_type(at).kind
         at.need(")", code=907)
         return Cast(value, kind)
     if at.word.kind == "name" and (bare := at.one_of(*_BARE)):

@@ -200,19 +200,16 @@ def _need_option_below(database: Database, view: Thing, grantee: str, privilege:
 
 def _system_privilege(database: Database, at: Cursor) -> str:
     """A role's name, or as many words as make a system privilege. Raises `Fault` 990, 1919 for a role that isn't there."""
-    start = at.at
     words: list[str] = []
     while at.word.kind == "name" and not at.sees("TO") and not at.sees("FROM"):
         words.append(at.next().text)
     name = " ".join(words)
     if name in SYSTEM_PRIVILEGES:
         return name
-    at.at = start
-    if len(words) == 1 and words[0] not in database.roles:
-        raise Fault(1919, words[0])
     if len(words) > 1:
         raise at.fault(990)
-    role = at.name(990)
+    # CONNECT and RESOURCE are reserved words, and roles.
+    role = words[0] if words else at.name(990)
     if role not in database.roles:
         raise Fault(1919, role)
     return role

@@ -17,8 +17,10 @@ def passwords_of(database: Database, name: str) -> list[str]:
 
 
 def log_on(database: Database, name: str, password: str | None) -> frozenset[str]:
-    """The roles of the new session. Raises `Fault` 1017, 28000, 28001, 1045."""
+    """The roles of the new session. Raises `Fault` 1017, 1109, 28000, 28001, 1045."""
     user = database.users.get(name)
+    if database.closed:
+        raise Fault(1109)
     if user is None:
         raise Fault(1017)
     if user.locked:

@@ -10,6 +10,7 @@ from tests.doubles.oracle import dictionary, logon, statements
 from tests.doubles.oracle.acting import Acting, end
 from tests.doubles.oracle.lexer import hidden
 from tests.doubles.oracle.messages import Fault
+from tests.doubles.oracle.rights import roles_of
 from tests.doubles.oracle.seam import OracleError, Result, Value
 from tests.doubles.oracle.state import Database, Presence, born
 
@@ -49,7 +50,7 @@ class ModelSession:
                 return statements.run(Acting(self.database, self.presence, binds), sql)
             except Fault as fault:
                 self._undo_statement(before)
-                error = fault.said_in(self.database.language)
+                error = fault.said_in(self.presence.language)
                 self.write(f"{self.sid} {self.presence.user}: {error}")
                 raise error from None
             finally:
@@ -116,11 +117,30 @@ class ModelInstance:
             sid = next(number for number in count(10) if number not in database.sessions)
             container = database.pluggable if service.upper() == database.pluggable.upper() else database.root
             presence = Presence(
-                sid, next(self._serials), user, roles, container, service, program, logon=database.now(), schema=user
+                sid,
+                next(self._serials),
+                user,
+                roles,
+                container,
+                service,
+                program,
+                database.now(),
+                user,
+                language=database.language,
             )
             database.sessions[sid] = presence
             self.log.append(f"logon of {user}: session {sid}")
+            for trigger in database.logon_triggers.values():
+                statements.run(Acting(database, presence), trigger)
             return ModelSession(database, presence, self.log.append)
+
+    def as_sysdba(self, sql: str) -> None:
+        """One statement as SYS, in the pluggable database, past its listener."""
+        database = self.database
+        presence = Presence(
+            0, 0, "SYS", roles_of(database, "SYS"), database.pluggable, database.pluggable, "sysdba", database.now(), "SYS"
+        )
+        ModelSession(database, presence, self.log.append).execute(sql)
 
 
 def instance(database: Database, system_password: str) -> ModelInstance:

@@ -18,31 +18,29 @@ from tests.doubles.oracle.reading import Reader
 from tests.doubles.oracle.rights import Who, holds, privileges_on, reads, require, sees
 from tests.doubles.oracle.seam import Column
 from tests.doubles.oracle.state import Thing
-from tests.doubles.oracle.syntax import Combined, Query, Ref, Select, Star
-
-_TYPE_SIZES = {"varchar2": 4000, "number": 22, "date": 7, "timestamp": 11, "raw": 2000}
+from tests.doubles.oracle.syntax import Combined, Query, Ref, Select, Star, Type
 
 
 def create_table(acting: Acting, at: Cursor) -> None:
     owner, name = _new_name(acting, at)
-    columns: tuple[Column, ...] = ()
+    declared: tuple[tuple[str, Type], ...] = ()
     if at.take("("):
-        columns = listed(at, _column)
+        declared = listed(at, _column)
         at.need(")", code=907)
     partitions = _partitions(at) if at.take("PARTITION", "BY") else ()
     query = queries.query(at) if at.take("AS") else None
     at.end(922)
-    if not columns and query is None:
+    if not declared and query is None:
         raise Fault(906)
     _may_create(acting, owner, "TABLE")
     _need_free(acting, owner, name)
     answer = acting.reader.read(query) if query else None
     if answer and query:
         _need_names(query)
-    columns = columns or (answer.columns if answer else ())
+    columns = tuple(Column(name, type_.kind, type_.size) for name, type_ in declared) or (answer.columns if answer else ())
     _need_distinct(columns)
     thing = _new(acting, owner, name, "TABLE", columns)
-    thing.partitions = partitions
+    thing.partitions, thing.types = partitions, dict(declared)
     if answer and answer.rows:
         need_quota(acting, thing)
         thing.rows = list(answer.rows)
@@ -111,12 +109,14 @@ def alter_table(acting: Acting, at: Cursor) -> None:
         return
     at.need("ADD", code=1735)
     at.need("(", code=1735)
-    added = listed(at, _column)
+    declared = listed(at, _column)
     at.need(")", code=907)
     at.end(1735)
     acting.need_alone(thing)
+    added = tuple(Column(name, type_.kind, type_.size) for name, type_ in declared)
     _need_distinct((*thing.columns, *added))
     thing.columns += added
+    thing.types |= dict(declared)
     thing.rows = [(*row, *(None for _ in added)) for row in thing.rows]
 
 
@@ -215,16 +215,14 @@ def _own(acting: Acting, path: tuple[str, ...], any_privilege: str, privilege: s
     return thing
 
 
-def _column(at: Cursor) -> Column:
+def _column(at: Cursor) -> tuple[str, Type]:
     name = at.name(904)
-    start = at.at
-    kind = data_type(at)
-    size = next((int(word.text) for word in at.since(start) if word.kind == "number"), _TYPE_SIZES[kind])
+    type_ = data_type(at)
     if at.take("DEFAULT"):
         expression(at)
     while at.take("NOT", "NULL") or at.take("NULL") or at.take("PRIMARY", "KEY") or at.take("UNIQUE"):
         pass
-    return Column(name, kind, size if kind in ("varchar2", "raw") else _TYPE_SIZES[kind])
+    return name, type_
 
 
 def _partitions(at: Cursor) -> tuple[str, ...]:

@@ -8,9 +8,6 @@ from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.rights import require
 from tests.doubles.oracle.state import Database, Profile
 
-VERIFIES = {"ORA12C_VERIFY_FUNCTION": 8, "ORA12C_STRONG_VERIFY_FUNCTION": 9}
-"""Verify functions and the shortest password that each lets pass; the rest of what they ask is not modelled."""
-
 
 def create_profile(acting: Acting, at: Cursor) -> None:
     name = at.name(2381)
@@ -57,13 +54,13 @@ def _limits(database: Database, at: Cursor) -> dict[str, str]:
         if resource not in known or resource in limits:
             raise at.fault(2376)
         at.next()
-        limits[resource] = _limit(at, resource)
+        limits[resource] = _limit(database, at, resource)
     if not limits:
         raise at.fault(2376)
     return limits
 
 
-def _limit(at: Cursor, resource: str) -> str:
+def _limit(database: Database, at: Cursor, resource: str) -> str:
     """A number, which for times is in days and may be a fraction such as `1/24`, or UNLIMITED, DEFAULT, or a function."""
     if word := at.one_of("UNLIMITED", "DEFAULT"):
         if word == "UNLIMITED" and resource in ("PASSWORD_VERIFY_FUNCTION", "PASSWORD_ROLLOVER_TIME"):
@@ -72,7 +69,7 @@ def _limit(at: Cursor, resource: str) -> str:
     if resource == "PASSWORD_VERIFY_FUNCTION":
         if at.take("NULL"):
             return "NULL"
-        if (function := at.name(2377)) not in VERIFIES:
+        if (function := at.name(2377)) not in database.verify_functions:
             raise Fault(7443, function)
         return function
     if at.word.kind != "number":

@@ -59,7 +59,7 @@ def reads(database: Database, who: Who, thing: Thing, *, locking: bool = False) 
     if privileges_on(database, who, thing) & wanted or who.user == "SYS":
         return True
     if thing.of_dictionary:
-        return "SELECT_CATALOG_ROLE" in who.roles or holds(database, who, "SELECT ANY DICTIONARY")
+        return thing.kind == "VIEW" and ("SELECT_CATALOG_ROLE" in who.roles or holds(database, who, "SELECT ANY DICTIONARY"))
     return holds(database, who, "SELECT ANY TABLE", *(() if locking else ("READ ANY TABLE",)))
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tests.doubles.oracle.messages import Fault, Language
 from tests.doubles.oracle.seam import Column, Value
-from tests.doubles.oracle.syntax import Query
+from tests.doubles.oracle.syntax import Query, Type
 
 PUBLIC = "PUBLIC"
 _LIMITS = {
@@ -34,8 +34,9 @@ _OF_DBA = """CREATE SESSION|ALTER SESSION|CREATE USER|ALTER USER|DROP USER|BECOM
 |CREATE ROLE|DROP ANY ROLE|GRANT ANY ROLE|GRANT ANY PRIVILEGE|GRANT ANY OBJECT PRIVILEGE|ALTER SYSTEM|ALTER DATABASE
 |CREATE TABLE|CREATE ANY TABLE|ALTER ANY TABLE|DROP ANY TABLE|COMMENT ANY TABLE|LOCK ANY TABLE|SELECT ANY TABLE|READ ANY TABLE
 |INSERT ANY TABLE|UPDATE ANY TABLE|DELETE ANY TABLE|CREATE VIEW|CREATE ANY VIEW|DROP ANY VIEW|CREATE PROCEDURE
-|CREATE ANY PROCEDURE|EXECUTE ANY PROCEDURE|CREATE SEQUENCE|CREATE SYNONYM|CREATE ANY SYNONYM|CREATE PUBLIC SYNONYM
-|SELECT ANY DICTIONARY|UNLIMITED TABLESPACE|RESTRICTED SESSION|AUDIT ANY|ANALYZE ANY"""
+|CREATE ANY PROCEDURE|CREATE SEQUENCE|CREATE SYNONYM|CREATE ANY SYNONYM|CREATE PUBLIC SYNONYM
+|SELECT ANY DICTIONARY|ADMINISTER DATABASE TRIGGER|UNLIMITED TABLESPACE|RESTRICTED SESSION|AUDIT ANY|ANALYZE ANY"""
+_VERIFY_FUNCTIONS = {"ORA12C_VERIFY_FUNCTION": 8, "ORA12C_STRONG_VERIFY_FUNCTION": 9}
 SYSTEM_PRIVILEGES = frozenset("".join(_OF_DBA.split("\n")).split("|"))
 
 
@@ -93,6 +94,8 @@ class Thing:
     comment: str | None = None
     partitions: tuple[str, ...] = ()
     of_dictionary: bool = False
+    types: dict[str, Type] = field(default_factory=dict)
+    """A table's columns as they were declared."""
 
     def __str__(self) -> str:
         return f"{self.owner}.{self.name}"
@@ -115,6 +118,7 @@ class Presence:
     ended: bool = False
     """Its next call is answered with ORA-00028."""
     cancelled: bool = False
+    language: Language = "AMERICAN"
     ddl_lock_timeout: float = 0.0
     """In seconds."""
     undo: list[Callable[[], None]] = field(default_factory=list)
@@ -131,6 +135,7 @@ class Database:
     read_only: bool = False
     """A physical standby that is open: every change is ORA-16000."""
     language: Language = "AMERICAN"
+    """Of new sessions."""
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC).replace(tzinfo=None))
     root: str = "CDB$ROOT"
     pluggable: str = "ORCLPDB1"
@@ -155,6 +160,11 @@ class Database:
     """DBMS_LOCK.ALLOCATE_UNIQUE: name to id."""
     changed: Condition = field(default_factory=Condition)
     """Held while a statement runs; told of every end of a transaction and of a session."""
+    closed: bool = False
+    logon_triggers: dict[str, str] = field(default_factory=dict)
+    """The text of each one's block."""
+    verify_functions: dict[str, int] = field(default_factory=lambda: dict(_VERIFY_FUNCTIONS))
+    """The shortest password that each lets pass; what else the real ones ask is not modelled."""
     refusals: list[tuple[str, int]] = field(default_factory=list)
     """Faults to come: the next statement that begins with the text is refused with the code. For tests."""
     numbers: Iterator[int] = field(default_factory=lambda: count(100))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tests.doubles.oracle import accounts, blocks, changes, giving, objects, profiles, queries, system
+from tests.doubles.oracle import accounts, administration, blocks, changes, giving, objects, profiles, queries, system
 from tests.doubles.oracle.acting import Acting
 from tests.doubles.oracle.cursor import Cursor
 from tests.doubles.oracle.lexer import Token, tokens
@@ -20,6 +20,9 @@ _DEFINITIONS: dict[tuple[str, ...], Callable[[Acting, Cursor], None]] = {
     ("ALTER", "USER"): accounts.alter_user,
     ("ALTER", "PROFILE"): profiles.alter_profile,
     ("ALTER", "TABLE"): objects.alter_table,
+    ("CREATE", "OR", "REPLACE", "FUNCTION"): administration.create_verify_function,
+    ("DROP", "FUNCTION"): administration.drop_function,
+    ("DROP", "TRIGGER"): administration.drop_trigger,
     ("DROP", "USER"): accounts.drop_user,
     ("DROP", "ROLE"): accounts.drop_role,
     ("DROP", "PROFILE"): profiles.drop_profile,
@@ -84,6 +87,8 @@ def _control(acting: Acting, at: Cursor) -> bool:
         system.alter_session(acting, at)
     elif at.take("ALTER", "SYSTEM"):
         system.alter_system(acting, at)
+    elif at.take("ALTER", "PLUGGABLE", "DATABASE"):
+        administration.alter_pluggable_database(acting, at)
     else:
         return False
     return True
@@ -104,6 +109,8 @@ def _definition(at: Cursor, text: str) -> Callable[[Acting, Cursor], None]:
     for words, work in _DEFINITIONS.items():
         if at.take(*words):
             return work
+    if at.take("CREATE", "OR", "REPLACE", "TRIGGER"):
+        return lambda acting, at: administration.create_logon_trigger(acting, at, text)
     for words in _VIEW_FORMS:
         if at.take(*words):
             replacing = "REPLACE" in words

@@ -11,6 +11,17 @@ Kind = Literal["varchar2", "number", "date", "timestamp", "raw"]
 
 
 @dataclass(frozen=True, slots=True)
+class Type:
+    """A declared datatype, and how its values are kept; `size` is in bytes."""
+
+    name: str
+    kind: Kind
+    size: int
+    precision: int | None = None
+    scale: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     value: Value
     kind: Kind

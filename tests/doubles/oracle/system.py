@@ -29,6 +29,10 @@ def _set(acting: Acting, name: str, value: str) -> None:
             if not value.isdigit() or int(value) > 1_000_000:
                 raise Fault(68)
             acting.presence.ddl_lock_timeout = int(value)
+        case "NLS_LANGUAGE":
+            if value not in ("AMERICAN", "GERMAN"):
+                raise Fault(12705)
+            acting.presence.language = "GERMAN" if value == "GERMAN" else "AMERICAN"
         case "CURRENT_SCHEMA":
             if value not in acting.database.users:
                 raise Fault(1435)
