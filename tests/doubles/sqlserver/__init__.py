@@ -29,30 +29,23 @@ from contextlib import contextmanager
 
 from trustme import CA
 
-from dzgrant.localcloud.databases.server import Server, credentials
+from dzgrant.localcloud.databases.server import credentials
 from dzgrant.localcloud.databases.workplace import HOST, workplace
-from tests.doubles.sqlserver.client import SqlServer
+from tests.doubles.sqlserver.client import DoubleServer, SqlServer
 from tests.doubles.sqlserver.listener import listening
 from tests.doubles.sqlserver.model.instance import new_instance
 from tests.doubles.sqlserver.server import Double
 
-__all__ = ["SqlServer", "run_double", "start"]
+__all__ = ["DoubleServer", "SqlServer", "start"]
 
 
 @contextmanager
-def start(authority: CA, *, babelfish: bool = False) -> Iterator[Server]:
+def start(authority: CA, *, babelfish: bool = False) -> Iterator[DoubleServer]:
     """A double, until the block is left; its certificate is the authority's."""
-    with run_double(authority, babelfish=babelfish) as (server, _):
-        yield server
-
-
-@contextmanager
-def run_double(authority: CA, *, babelfish: bool = False) -> Iterator[tuple[SqlServer, Double]]:
-    """The same, with the double itself: for its switches."""
     admin = credentials("sa")
     double = Double(new_instance(admin.username, admin.password.get_secret_value(), babelfish=babelfish))
     with workplace(authority, ours=True) as place, listening(double, place.certificate, place.key) as port:
-        server = SqlServer(
+        yield DoubleServer(
             flavour="Babelfish (double)" if babelfish else "SQL Server (double)",
             provider="double",
             host=HOST,
@@ -60,5 +53,5 @@ def run_double(authority: CA, *, babelfish: bool = False) -> Iterator[tuple[SqlS
             ca_file=place.ca_file,
             admin=admin,
             read_log=lambda: "\n".join(double.log),
+            double=double,
         )
-        yield server, double

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pyodbc
 
+from dzgrant.engines.sqlserver import trust
+from dzgrant.engines.sqlserver.driver import bundled
 from dzgrant.localcloud.databases.server import Run, Server, credentials
 from dzgrant.model import Credentials
-
-
-def driver() -> Path:
-    """Microsoft's driver, out of its wheel."""
-    import mssql_python_odbc  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    folder = Path(mssql_python_odbc.__file__).parent / "libs/linux/debian_ubuntu"
-    return next(folder.glob(f"{os.uname().machine}/lib/libmsodbcsql-18.*"))
+from tests.doubles.sqlserver.server import Double
 
 
 def quoted(name: str) -> str:
@@ -38,7 +32,7 @@ class SqlServer(Server):
         """Blocks. TLS is verified against the server's own authority."""
         who = login or self.admin
         settings = {
-            "DRIVER": str(driver()),
+            "DRIVER": str(bundled()),
             "SERVER": f"tcp:{self.host},{self.port}",
             "DATABASE": database or self.default_database,
             "UID": who.username,
@@ -47,9 +41,27 @@ class SqlServer(Server):
             "TrustServerCertificate": "no",
             "ConnectRetryCount": "0",
         }
-        os.environ["SSL_CERT_FILE"] = str(self.ca_file)
         text = ";".join(f"{name}={{{value.replace('}', '}}')}}}" for name, value in settings.items())
-        return pyodbc.connect(text, autocommit=autocommit, timeout=10)
+        # The authorities are this process's environment, so that the adapter and the tests must take turns.
+        with trust.trusting(trust.microsofts(self.ca_file), self.ca_file, 30):
+            return pyodbc.connect(text, autocommit=autocommit, timeout=10)
+
+    def trace(self) -> None:
+        """From here on the server writes every statement into a file of its own, for `traced`. Blocks."""
+        with self.connect() as connection:
+            connection.execute(
+                "CREATE EVENT SESSION statements ON SERVER ADD EVENT sqlserver.sql_batch_starting, ADD EVENT sqlserver.rpc_starting "
+                "ADD TARGET package0.event_file (SET filename = N'/tmp/statements.xel') WITH (MAX_DISPATCH_LATENCY = 1 SECONDS)"
+            )
+            connection.execute("ALTER EVENT SESSION statements ON SERVER STATE = START")
+
+    def traced(self) -> str:
+        """What `trace` wrote. Blocks."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "SELECT event_data FROM sys.fn_xe_file_target_read_file(N'/tmp/statements*.xel', NULL, NULL, NULL)"
+            )
+            return "\n".join(str(row[0]) for row in rows.fetchall())
 
     @asynccontextmanager
     async def session(self, *, database: str | None = None, login: Credentials | None = None) -> AsyncIterator[Run]:
@@ -81,6 +93,12 @@ class SqlServer(Server):
             await run(f"CREATE LOGIN {name} WITH PASSWORD = N'{password}'")
             await run(f"GRANT ALTER ANY LOGIN, ALTER ANY CONNECTION, VIEW SERVER STATE, VIEW ANY DEFINITION TO {name}")
         return admin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubleServer(SqlServer):
+    double: Double
+    """For what only a double can be told: to make a deadlock, to refuse every password."""
 
 
 def _run(connection: pyodbc.Connection, sql: str) -> list[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING
 
 from tests.doubles.sqlserver.engine import data, definitions, permits, principals
-from tests.doubles.sqlserver.engine.sources import thing_at
+from tests.doubles.sqlserver.engine.sources import lookup, thing_at
 from tests.doubles.sqlserver.model.failures import SqlError
 from tests.doubles.sqlserver.model.rows import Transaction
 from tests.doubles.sqlserver.sql import statements as s
@@ -55,11 +55,17 @@ def resources(session: Session, statement: s.Statement) -> list[Hashable]:
         case s.CreateSchema(name=name) | s.Drop("SCHEMA", (name,)):
             return [(database.name, "schema", database.fold(name))]
         case s.CreateView(path=path) | s.CreateTable(path=path) | s.Drop(_, path):
-            return [(database.name, "object", tuple(database.fold(part) for part in path))]
+            return [(database.name, "object", tuple(database.fold(part) for part in path)), *_definition(session, path)]
         case s.Insert(path) | s.Update(path) | s.Delete(path):
             found, thing = thing_at(session, path)
             return [(found.name, "rows", thing.id)]
     return []
+
+
+def _definition(session: Session, path: tuple[str, ...]) -> list[Hashable]:
+    """What a reader of the object holds while it reads."""
+    thing = lookup(session, session.database, path[-2] if len(path) > 1 else None, path[-1])
+    return [("definition", session.database.name, thing.id)] if thing else []
 
 
 async def prepare(session: Session, statement: s.Statement, ask: Ask) -> Rows:

@@ -173,10 +173,20 @@ def _owned(session: Session, name: str) -> Database:
 
 def _alter_database(session: Session, statement: s.AlterDatabase) -> None:
     database = _owned(session, statement.name)
+    if statement.immediate:
+        _end_others(session, database)
     if statement.option in ("READ_ONLY", "READ_WRITE"):
         database.read_only = statement.option == "READ_ONLY"
     elif statement.option in ("ONLINE", "OFFLINE"):
         database.state = statement.option
+
+
+def _end_others(session: Session, database: Database) -> None:
+    """WITH ROLLBACK IMMEDIATE: gone when the statement is done."""
+    for client in list(session.instance.clients.values()):
+        if client.database is database and client is not session.client:
+            client.end()
+            del session.instance.clients[client.number]
 
 
 def _drop_database(session: Session, statement: s.Drop) -> None:

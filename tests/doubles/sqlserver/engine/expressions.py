@@ -72,8 +72,8 @@ class Translator:
                 return self._binary(operator, left, right)
             case Case(branches, otherwise):
                 whens = " ".join(f"WHEN {self.condition(when)} THEN {self.value(then)[0]}" for when, then in branches)
-                kinds = [self.value(then)[1] for _, then in branches]
-                return f"(CASE {whens} ELSE {self.value(otherwise)[0]} END)", kinds[0]
+                kinds = [self.value(then)[1] for then in (*(then for _, then in branches), otherwise)]
+                return f"(CASE {whens} ELSE {self.value(otherwise)[0]} END)", next((kind for kind in kinds if kind), None)
             case Cast(operand, to, style):
                 length = -1 if to.length is None else to.length
                 arguments = f"{self.value(operand)[0]}, '{to.name}', {length}, {to.scale}, {style}"

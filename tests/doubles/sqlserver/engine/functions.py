@@ -323,14 +323,14 @@ def crypt_gen_random(session: Session, count: int) -> Value:
 
 @function(NVARCHAR)
 def applock_mode(session: Session, principal: str, resource: str, owner: str) -> Value:
-    held = session.instance.locks.holds(session.lock_owner(owner), session.lock_name(resource))
+    held = session.instance.locks.holds(session.lock_owner(owner), session.lock_name(resource, principal))
     return "Exclusive" if held else "NoLock"
 
 
 @function(INT)
 def applock_test(session: Session, principal: str, resource: str, mode: str, owner: str) -> Value:
     holder = session.lock_owner(owner)
-    return int(session.instance.locks.free_for(holder, session.lock_name(resource)))
+    return int(session.instance.locks.free_for(holder, session.lock_name(resource, principal)))
 
 
 @function(INT)

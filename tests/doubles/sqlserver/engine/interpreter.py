@@ -25,7 +25,7 @@ async def run(session: Session, batch: str, parameters: dict[str, tuple[Type, Va
     outer, session.variables = session.variables, {name.casefold(): value for name, value in parameters.items()}
     session.client.running = True
     try:
-        for statement in parse(batch):
+        for statement in parse(batch, babelfish=session.instance.babelfish):
             async for reply in run_one(session, statement):
                 yield reply
                 if isinstance(reply, Failed) and _ends_batch(session, reply.error):
@@ -131,8 +131,15 @@ async def _return(session: Session, query: Query) -> AsyncIterator[Reply]:
                 )
             session.assign(item.variable, value)
         return
-    async for reply in _rows(table, table.rows):
-        yield reply
+    # A definition that is being read can't change until the client has taken the last row.
+    owner = (session.client.number, "result")
+    for resource in table.reads:
+        await session.lock(resource, shared=True, owner=owner)
+    try:
+        async for reply in _rows(table, table.rows):
+            yield reply
+    finally:
+        session.instance.locks.release_all(owner)
 
 
 async def _rows(table: Table, rows: list[tuple[Value, ...]]) -> AsyncIterator[Reply]:
@@ -173,6 +180,8 @@ async def _set(session: Session, name: str, value: str | int) -> AsyncIterator[R
             options.lock_timeout = None if int(value) < 0 else int(value) / 1000
         case "IMPLICIT_TRANSACTIONS":
             options.implicit_transactions = value == "ON"
+        case "NOCOUNT":
+            options.no_count = value == "ON"
         case "XACT_ABORT":
             options.abort_on_error = value == "ON"
         case "ISOLATION":
@@ -294,4 +303,4 @@ async def _change(session: Session, statement: s.Statement) -> AsyncIterator[Rep
             session.end(commit=True)
     if count is not None:
         session.row_count = count
-    yield Done(count)
+    yield Done(None if session.options.no_count else count)

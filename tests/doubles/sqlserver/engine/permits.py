@@ -6,13 +6,24 @@ what was given on its columns, and every grantor's permission stands for itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.doubles.sqlserver.engine.sources import lookup
 from tests.doubles.sqlserver.model import rights
 from tests.doubles.sqlserver.model.failures import SqlError
 from tests.doubles.sqlserver.model.instance import DBO
-from tests.doubles.sqlserver.model.rows import DENY, GRANT, GRANT_OPTION, Database, PermissionKey, Thing, Transaction, User
+from tests.doubles.sqlserver.model.rows import (
+    DENY,
+    EXCEPTION,
+    GRANT,
+    GRANT_OPTION,
+    Database,
+    PermissionKey,
+    Thing,
+    Transaction,
+    User,
+)
 from tests.doubles.sqlserver.sql.statements import Permit
 
 if TYPE_CHECKING:
@@ -111,11 +122,24 @@ def _apply(database: Database, transaction: Transaction, statement: Permit, key:
         case "DENY":
             _check_cascade(statement, state)
             transaction.put(database.permissions, key, DENY)
-        case _ if state is not None:
+        case _:
             _check_cascade(statement, state)
             if statement.cascade:
                 _take_further(database, transaction, key)
-            transaction.put(database.permissions, key, GRANT if statement.option and state != DENY else None)
+            _revoke(database, transaction, key, keep=statement.option and state in (GRANT, GRANT_OPTION))
+
+
+def _revoke(database: Database, transaction: Transaction, key: PermissionKey, *, keep: bool) -> None:
+    """Of a column of an object that stays granted, it leaves an exception, which goes with the object's own grant."""
+    whole = database.permissions.get(replace(key, minor=0))
+    if key.minor and whole in (GRANT, GRANT_OPTION):
+        transaction.put(database.permissions, key, EXCEPTION)
+        return
+    transaction.put(database.permissions, key, GRANT if keep else None)
+    for other in [
+        other for other, state in database.permissions.items() if state == EXCEPTION and replace(other, minor=0) == key
+    ]:
+        transaction.put(database.permissions, other, None)
 
 
 def _check_cascade(statement: Permit, state: str | None) -> None:

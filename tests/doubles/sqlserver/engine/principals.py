@@ -43,13 +43,15 @@ def drop(session: Session, transaction: Transaction, statement: Drop) -> None:
     _drop_user(session, transaction, user, name, statement.kind)
 
 
-def _password(statement: LoginStatement, *, policy: bool) -> bytes:
+def _password(session: Session, statement: LoginStatement, *, policy: bool) -> bytes:
     password = statement.password
     if isinstance(password, bytes):
         if not is_hash(password):
             raise SqlError(15021, "Invalid value given for parameter PASSWORD. Specify a valid parameter value.")
         return password
     assert password is not None
+    if policy and session.instance.strict_policy:
+        raise SqlError(15118)
     if policy:
         check_policy(password, statement.name)
     return hashed(password)
@@ -81,7 +83,7 @@ def _create_login(session: Session, transaction: Transaction, statement: LoginSt
         raise SqlError(15433)
     login = instance.new_login(
         statement.name,
-        _password(statement, policy=policy),
+        _password(session, statement, policy=policy),
         sid=statement.sid,
         policy=policy,
         expiration=bool(statement.expiration),
@@ -108,11 +110,12 @@ def _alter_login(session: Session, transaction: Transaction, statement: LoginSta
     changed = replace(
         login,
         name=statement.renamed or login.name,
-        hash=login.hash if statement.password is None else _password(statement, policy=policy),
+        hash=login.hash if statement.password is None else _password(session, statement, policy=policy),
         policy=policy,
         expiration=login.expiration if statement.expiration is None else statement.expiration,
         disabled=login.disabled if statement.enabled is None else not statement.enabled,
         database=statement.database or login.database,
+        language=statement.language or login.language,
     )
     transaction.put(session.instance.logins, login.id, changed)
 

@@ -101,7 +101,10 @@ async def _get_lock(session: Session, arguments: Arguments) -> int:
         return -999
     wait = arguments.get("@locktimeout")
     timeout = session.options.lock_timeout if wait is None else None if int(str(wait)) < 0 else int(str(wait)) / 1000
-    name = session.lock_name(str(arguments["@resource"]))
+    principal = str(arguments.get("@dbprincipal") or "public")
+    if not _is(session, principal):
+        return -999
+    name = session.lock_name(str(arguments["@resource"]), principal)
     shared = mode == "shared"
     if await session.instance.locks.acquire(owner, name, shared=shared, timeout=0):
         return 0
@@ -111,10 +114,18 @@ async def _get_lock(session: Session, arguments: Arguments) -> int:
         return -3
 
 
+def _is(session: Session, principal: str) -> bool:
+    """Whether the session may lock as this user or role: it is it, or a member of it or of db_owner."""
+    found = session.database.user(principal)
+    me = session.user
+    return found is not None and (found.id in rights.roles_of(session.database, me) or rights.is_owner(session.database, me))
+
+
 def _release_lock(session: Session, arguments: Arguments) -> int:
     """Raises 1223 for a lock that is not held."""
     owner = session.lock_owner(str(arguments.get("@lockowner") or "Transaction"))
-    if not session.instance.locks.release(owner, session.lock_name(str(arguments["@resource"]))):
+    name = session.lock_name(str(arguments["@resource"]), str(arguments.get("@dbprincipal") or "public"))
+    if not session.instance.locks.release(owner, name):
         raise SqlError(
             1223, f"Cannot release the application lock because it is not currently held: {arguments['@resource']!s}"
         )

@@ -42,6 +42,8 @@ class Table:
     names: tuple[str, ...]
     types: tuple[Type, ...]
     rows: list[tuple[Value, ...]]
+    reads: tuple[tuple[str, str, int], ...]
+    """The definitions that it needs to stay as they are while it is sent, as the locks name them."""
 
 
 def answer(session: Session, query: Query) -> Table:
@@ -55,7 +57,8 @@ def answer(session: Session, query: Query) -> Table:
         kind or widest([type_of(row[place]) for row in rows[:1000]] or [type_of(None)])
         for place, (_, kind) in enumerate(columns)
     )
-    return Table(tuple(name for name, _ in columns), types, rows)
+    reads = tuple(("definition", read.database.name, read.thing.id) for read in reading.reads)
+    return Table(tuple(name for name, _ in columns), types, rows, reads)
 
 
 def shape(session: Session, query: Query) -> list[tuple[str, Type]]:

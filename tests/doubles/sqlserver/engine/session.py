@@ -39,6 +39,7 @@ class Options:
     implicit_transactions: bool = False
     abort_on_error: bool = False
     dirty_reads: bool = False
+    no_count: bool = False
 
 
 @dataclass(slots=True)
@@ -152,11 +153,11 @@ class Session:
         if not self.options.dirty_reads and self.instance.locks.held_by_other(self.client.number, resource):
             raise Blocked(resource)
 
-    async def lock(self, resource: Hashable, *, shared: bool = False) -> None:
-        """Held until the transaction ends. Raises 1222 or 1205."""
+    async def lock(self, resource: Hashable, *, shared: bool = False, owner: Owner | None = None) -> None:
+        """Held until the transaction ends, unless another owner is given. Raises 1222 or 1205."""
         timeout = self.options.lock_timeout
         try:
-            held = await self.instance.locks.acquire(self.owner, resource, shared=shared, timeout=timeout)
+            held = await self.instance.locks.acquire(owner or self.owner, resource, shared=shared, timeout=timeout)
         except Deadlock:
             raise SqlError(1205, self.client.number) from None
         if not held:
@@ -169,9 +170,9 @@ class Session:
     def lock_owner(self, kind: str | None) -> Owner:
         return self.client.number, "session" if (kind or "").casefold() == "session" else "transaction"
 
-    def lock_name(self, resource: str) -> Hashable:
-        """Application locks belong to a database; their names are told apart by case."""
-        return self.database.name, "application", resource
+    def lock_name(self, resource: str, principal: str = "public") -> Hashable:
+        """Application locks belong to a database and a principal in it; their names are told apart by case."""
+        return self.database.name, "application", self.database.fold(principal), resource
 
     def begin(self) -> Transaction:
         transaction = self.client.transaction
@@ -192,7 +193,8 @@ class Session:
         """The client has gone: what it began is undone, what it holds is free."""
         self.end(commit=False)
         self.instance.locks.release_all((self.client.number, "session"))
-        self.instance.clients.pop(self.client.number, None)
+        if self.instance.clients.get(self.client.number) is self.client:
+            del self.instance.clients[self.client.number]
 
     def reset(self) -> None:
         """As sp_reset_connection: a session that has just logged in."""

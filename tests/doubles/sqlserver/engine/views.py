@@ -67,7 +67,7 @@ def server_principals(session: Session, _: Database) -> Rows:
         if rights.sees_login(session.instance, session.client, login):
             kind = _LOGIN_KINDS[login.kind]
             head = (login.name, login.id, login.sid, login.kind, kind, login.disabled, login.created, login.created)
-            yield (*head, login.database, "us_english", login.kind == "R")
+            yield (*head, login.database, login.language, login.kind == "R")
 
 
 @view("sql_logins", **_LOGIN, is_policy_checked=BIT, is_expiration_checked=BIT, password_hash=VARBINARY)
@@ -78,7 +78,7 @@ def sql_logins(session: Session, _: Database) -> Rows:
         if login.kind == "S" and rights.sees_login(session.instance, session.client, login):
             head = (login.name, login.id, login.sid, login.kind, "SQL_LOGIN", login.disabled, login.created, login.created)
             shown = login.hash if session.may("CONTROL SERVER") else None
-            yield (*head, login.database, "us_english", login.policy, login.expiration, shown)
+            yield (*head, login.database, login.language, login.policy, login.expiration, shown)
 
 
 @view("server_role_members", role_principal_id=INT, member_principal_id=INT)
@@ -110,7 +110,7 @@ def server_permissions(session: Session, _: Database) -> Rows:
             yield (100, "SERVER", 0, 0, login.id, 1, "COSQ", "CONNECT SQL", "G", "GRANT")
 
 
-STATES = {"G": "GRANT", "W": "GRANT_WITH_GRANT_OPTION", "D": "DENY"}
+STATES = {"G": "GRANT", "W": "GRANT_WITH_GRANT_OPTION", "D": "DENY", "R": "REVOKE"}
 
 
 @view(

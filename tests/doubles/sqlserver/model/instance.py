@@ -48,7 +48,10 @@ class Client:
 
 @dataclass(slots=True)
 class Instance:
-    """`babelfish`: Aurora PostgreSQL's endpoint instead. `deadlocks`: how many of the next writes become victims."""
+    """`babelfish`: Aurora PostgreSQL's endpoint instead. `deadlocks`: how many of the next writes become victims.
+
+    `strict_policy`: the policy of the operating system refuses every password.
+    """
 
     babelfish: bool = False
     logins: dict[int, Login] = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Instance:
     locks: Locks = field(default_factory=Locks)
     numbers: Iterator[int] = field(default_factory=lambda: count(1000))
     deadlocks: int = 0
+    strict_policy: bool = False
 
     def login(self, name: str) -> Login | None:
         """The server's own collation does not tell case."""

@@ -23,7 +23,7 @@ from tests.doubles.sqlserver.model.instance import (
     Client,
     Instance,
 )
-from tests.doubles.sqlserver.model.rows import DENY, GRANT_OPTION, Database, Login, Thing, User
+from tests.doubles.sqlserver.model.rows import DENY, EXCEPTION, GRANT, GRANT_OPTION, Database, Login, Thing, User
 
 OBJECT, SCHEMA, DATABASE = "OBJECT_OR_COLUMN", "SCHEMA", "DATABASE"
 _COVERED_BY = {
@@ -130,10 +130,12 @@ def columns_open(database: Database, user: User, thing: Thing, permission: str) 
         return everything
     states = list(_states(database, thing, permission, who))
     denied = {minor for minor, state in states if state == DENY}
-    granted = {minor for minor, state in states if state != DENY}
+    granted = {minor for minor, state in states if state in (GRANT, GRANT_OPTION)}
+    excepted = {minor for minor, state in states if state == EXCEPTION}
     wide = DB_DENYDATAREADER not in who or permission != "SELECT"
-    whole = 0 not in denied and wide and (0 in granted or on_schema(database, user, thing.schema, permission))
-    return ((everything if whole else set()) | (granted - {0})) - denied
+    wider = wide and on_schema(database, user, thing.schema, permission)
+    whole = everything if wider else everything - excepted if 0 in granted and wide else set()
+    return ((whole if 0 not in denied else set()) | (granted - {0})) - denied
 
 
 def _states(database: Database, thing: Thing, permission: str, who: set[int]) -> Iterator[tuple[int, str]]:
@@ -149,7 +151,7 @@ def on_thing(database: Database, user: User, thing: Thing, permission: str) -> b
 
 def controls(database: Database, user: User, thing: Thing) -> bool:
     return on_schema(database, user, thing.schema, "CONTROL") or (
-        "G" in dict(_states(database, thing, "CONTROL", roles_of(database, user))).values()
+        GRANT in dict(_states(database, thing, "CONTROL", roles_of(database, user))).values()
     )
 
 

@@ -24,6 +24,7 @@ class Login:
     policy: bool = True
     expiration: bool = False
     database: str = "master"
+    language: str = "us_english"
     created: datetime
 
 
@@ -83,7 +84,8 @@ class PermissionKey:
     grantor: int
 
 
-GRANT, GRANT_OPTION, DENY = "G", "W", "D"
+GRANT, GRANT_OPTION, DENY, EXCEPTION = "G", "W", "D", "R"
+"""sys.database_permissions.state; R: a column that was revoked while the whole object stays granted."""
 
 
 @dataclass(slots=True, kw_only=True)

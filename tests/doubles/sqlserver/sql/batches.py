@@ -42,9 +42,11 @@ _LEVELS = (("READ", "UNCOMMITTED"), ("READ", "COMMITTED"), ("REPEATABLE", "READ"
 _CURSOR_KINDS = ("LOCAL", "GLOBAL", "FORWARD_ONLY", "STATIC", "READ_ONLY", "INSENSITIVE", "FAST_FORWARD")
 
 
-def parse(batch: str) -> tuple[Statement, ...]:
-    """All statements of a batch; an error in one of them refuses the whole of it."""
+def parse(batch: str, *, babelfish: bool = False) -> tuple[Statement, ...]:
+    """All statements of a batch; an error in one of them refuses the whole of it. Babelfish does not parse `]]`."""
     at = Cursor(batch)
+    if babelfish and at.has_doubled_bracket:
+        raise SqlError(33557097, "syntax error near ']'")
     found: list[Statement] = []
     while at.accept(";"):
         pass
@@ -131,8 +133,8 @@ def _statement(at: Cursor) -> Statement:  # noqa: C901 - one arm for each word t
 
 _WORDS = (
     "CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "DENY", "INSERT", "UPDATE", "DELETE", "EXEC", "EXECUTE", "DECLARE", "SET",
-    "USE", "IF", "WHILE", "BEGIN", "COMMIT", "ROLLBACK", "KILL", "PRINT", "THROW", "RAISERROR", "RETURN", "WAITFOR", "OPEN", "CLOSE",
-    "DEALLOCATE", "FETCH",
+    "USE", "IF", "WHILE", "BEGIN", "COMMIT", "ROLLBACK", "KILL", "PRINT", "THROW", "RAISERROR", "RETURN", "WAITFOR", "OPEN",
+    "CLOSE", "DEALLOCATE", "FETCH",
 )  # fmt: skip
 
 

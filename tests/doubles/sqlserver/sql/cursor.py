@@ -38,6 +38,12 @@ class Cursor:
         self._at = place
 
     @property
+    def has_doubled_bracket(self) -> bool:
+        return any(
+            token.kind == "quoted" and self.batch.startswith("[", token.start) and "]" in token.text for token in self._tokens
+        )
+
+    @property
     def at_end(self) -> bool:
         return self.here.kind == "end"
 

@@ -21,7 +21,14 @@ from tests.doubles.sqlserver.sql.statements import (
 from tests.doubles.sqlserver.sql.syntax import Expression
 from tests.doubles.sqlserver.sql.types import Type
 
-_DATABASE_OPTIONS = (("SET", "READ_ONLY"), ("SET", "READ_WRITE"), ("SET", "OFFLINE"), ("SET", "ONLINE"), ("SET", "SINGLE_USER"))
+_DATABASE_OPTIONS = (
+    ("SET", "READ_ONLY"),
+    ("SET", "READ_WRITE"),
+    ("SET", "OFFLINE"),
+    ("SET", "ONLINE"),
+    ("SET", "SINGLE_USER"),
+    ("SET", "MULTI_USER"),
+)
 
 
 def create(at: Cursor) -> Statement:
@@ -89,11 +96,10 @@ def _view(at: Cursor, *, or_alter: bool, alter: bool = False) -> CreateView:
     if at.accept("WITH"):
         at.one_of("SCHEMABINDING", "VIEW_METADATA")
     at.expect("AS")
-    start = at.here.start
     found = query(at)
     if at.accept("WITH"):
         at.expect("CHECK", "OPTION")
-    return CreateView(path, columns, found, at.batch[start : at.here.start].strip(), or_alter, alter)
+    return CreateView(path, columns, found, at.batch.strip(), or_alter, alter)
 
 
 def _table(at: Cursor) -> CreateTable:
@@ -140,8 +146,7 @@ def _database(at: Cursor) -> AlterDatabase:
     name = at.name()
     for words in _DATABASE_OPTIONS:
         if at.accept(*words):
-            at.accept("WITH", "ROLLBACK", "IMMEDIATE")
-            return AlterDatabase(name, words[1])
+            return AlterDatabase(name, words[1], at.accept("WITH", "ROLLBACK", "IMMEDIATE"))
     raise at.wrong()
 
 

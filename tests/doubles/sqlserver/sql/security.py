@@ -46,6 +46,8 @@ def _login_option(at: Cursor, verb: str, found: dict[str, Any]) -> None:
     match word:
         case "PASSWORD":
             found["password"] = _password(at)
+            if verb == "ALTER":
+                at.accept("UNLOCK")
         case "SID" if verb == "CREATE":
             if at.here.kind != "binary":
                 raise at.wrong()
@@ -56,6 +58,8 @@ def _login_option(at: Cursor, verb: str, found: dict[str, Any]) -> None:
             found["policy"] = at.one_of("ON", "OFF") == "ON"
         case "CHECK_EXPIRATION":
             found["expiration"] = at.one_of("ON", "OFF") == "ON"
+        case "DEFAULT_LANGUAGE":
+            found["language"] = at.name()
         case "DEFAULT_DATABASE":
             found["database"] = at.name()
         case _:

@@ -132,6 +132,7 @@ class LoginStatement:
     policy: bool | None = None
     expiration: bool | None = None
     database: str | None = None
+    language: str | None = None
     enabled: bool | None = None
     renamed: str | None = None
 
@@ -223,6 +224,8 @@ class CreateDatabase:
 class AlterDatabase:
     name: str
     option: str
+    immediate: bool
+    """WITH ROLLBACK IMMEDIATE."""
 
 
 @dataclass(frozen=True, slots=True)
