@@ -42,7 +42,7 @@ def shop(system: ModelSession) -> str:
     return "SHOP"
 
 
-def log_on(oracle: ModelInstance, user: str, password: str, service: str = "orclpdb1") -> ModelSession:
+def log_on(oracle: ModelInstance, user: str, password: str, service: str = "freepdb1") -> ModelSession:
     return oracle.open_session(user, password, service=service, program="test")
 
 
@@ -147,7 +147,7 @@ def test_names_are_shorter_below_compatible_12_2() -> None:
 
 
 def test_the_root_takes_common_users_only(oracle: ModelInstance) -> None:
-    root = log_on(oracle, "SYSTEM", MANAGER, service="ORCLCDB")
+    root = log_on(oracle, "SYSTEM", MANAGER, service="FREE")
     assert rows(root, "SELECT SYS_CONTEXT('USERENV', 'CON_NAME') FROM dual") == [("CDB$ROOT",)]
     assert code(root, "CREATE USER x IDENTIFIED BY abc") == 65096
 
@@ -428,9 +428,9 @@ class TestSessions:
 
 
 def test_a_standby_takes_no_changes(oracle: ModelInstance, system: ModelSession, shop: str) -> None:
-    oracle.as_sysdba("ALTER PLUGGABLE DATABASE orclpdb1 CLOSE IMMEDIATE")
+    oracle.as_sysdba("ALTER PLUGGABLE DATABASE freepdb1 CLOSE IMMEDIATE")
     assert code(system, "SELECT 1 FROM dual") == 28
-    oracle.as_sysdba("ALTER PLUGGABLE DATABASE orclpdb1 OPEN READ ONLY")
+    oracle.as_sysdba("ALTER PLUGGABLE DATABASE freepdb1 OPEN READ ONLY")
     system = log_on(oracle, "SYSTEM", MANAGER)
     changes = ("CREATE USER x IDENTIFIED BY abc", 'DELETE FROM shop."Orders"', 'GRANT READ ON shop."Orders" TO public')
     assert {code(system, sql) for sql in changes} == {16000}

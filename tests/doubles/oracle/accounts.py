@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.doubles.oracle.acting import Acting
 from tests.doubles.oracle.cursor import Cursor
 from tests.doubles.oracle.messages import Fault
-from tests.doubles.oracle.profiles import profile_of
+from tests.doubles.oracle.profiles import profile_name, profile_of
 from tests.doubles.oracle.rights import require
 from tests.doubles.oracle.state import Database, User
 
@@ -137,7 +137,7 @@ def _option(database: Database, at: Cursor, options: _Options, *, altering: bool
     elif at.take("NO", "AUTHENTICATION") and database.compatible_with(18):
         options.without_password = True
     elif at.take("PROFILE"):
-        options.profile = "DEFAULT" if at.take("DEFAULT") else at.name(2381)
+        options.profile = profile_name(at)
     elif at.take("ACCOUNT"):
         state = at.one_of("LOCK", "UNLOCK")
         if state is None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from tests.doubles.oracle.acting import Acting
 from tests.doubles.oracle.changes import evaluate
 from tests.doubles.oracle.cursor import Cursor
-from tests.doubles.oracle.expressions import condition, data_type, expression, listed
+from tests.doubles.oracle.datatypes import data_type
+from tests.doubles.oracle.expressions import condition, expression, listed
 from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.routines import CONSTANTS, Routine, find
 from tests.doubles.oracle.seam import Value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TypeVar
 
 from tests.doubles.oracle import queries
 from tests.doubles.oracle.cursor import Cursor
+from tests.doubles.oracle.datatypes import data_type
 from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.syntax import (
     Between,
@@ -32,24 +34,14 @@ from tests.doubles.oracle.syntax import (
     Row,
     Scalar,
     Sort,
-    Type,
 )
 
 _T = TypeVar("_T")
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "^=": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
 _BARE = ("ROWNUM", "USER", "SYSDATE", "UID", "LEVEL")
 """Reserved words that are values."""
-_CHARACTERS = ("VARCHAR2", "NVARCHAR2", "CHAR", "NCHAR", "VARCHAR")
-_WHOLE = ("INTEGER", "INT", "SMALLINT")
-_PLAIN: dict[str, Type] = {
-    "FLOAT": Type("FLOAT", "number", 22, precision=126),
-    "BINARY_FLOAT": Type("BINARY_FLOAT", "number", 4),
-    "BINARY_DOUBLE": Type("BINARY_DOUBLE", "number", 8),
-    "DATE": Type("DATE", "date", 7),
-    "CLOB": Type("CLOB", "varchar2", 4000),
-    "NCLOB": Type("NCLOB", "varchar2", 4000),
-    "BLOB": Type("BLOB", "raw", 4000),
-}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?( ?[+-]\d\d:\d\d)?")
 
 
 def condition(at: Cursor) -> Condition:
@@ -83,53 +75,6 @@ def sort(at: Cursor) -> Sort:
         if nulls is None:
             raise at.fault(905)
     return Sort(by, descending, nulls)  # type: ignore[arg-type]  # one of the two
-
-
-def data_type(at: Cursor) -> Type:
-    """`VARCHAR2(30 CHAR)`, `NUMBER(10, 2)`, `TIMESTAMP(6) WITH TIME ZONE`. Raises `Fault` 902, 906."""
-    name = at.word.text if at.word.kind == "name" else ""
-    if name in _PLAIN:
-        at.next()
-        return _PLAIN[name]
-    if name in _WHOLE:
-        at.next()
-        return Type("NUMBER", "number", 22, scale=0)
-    if at.one_of(*_CHARACTERS):
-        sizes = _sizes(at)
-        if not sizes and name not in ("CHAR", "NCHAR"):
-            raise at.fault(906)
-        return Type("VARCHAR2" if name == "VARCHAR" else name, "varchar2", sizes[0] if sizes else 1)
-    if at.one_of("NUMBER", "DECIMAL", "NUMERIC"):
-        precision, scale = (*_sizes(at), None, None)[:2]
-        return Type("NUMBER", "number", 22, precision, 0 if precision and scale is None else scale)
-    if at.take("RAW"):
-        return Type("RAW", "raw", next(iter(_sizes(at)), 2000))
-    if at.take("TIMESTAMP"):
-        return _timestamp(at)
-    raise at.fault(902)
-
-
-def _timestamp(at: Cursor) -> Type:
-    digits = next(iter(_sizes(at)), 6)
-    name = f"TIMESTAMP({digits})"
-    if at.take("WITH"):
-        local = at.take("LOCAL")
-        at.need("TIME", "ZONE")
-        name += " WITH LOCAL TIME ZONE" if local else " WITH TIME ZONE"
-    return Type(name, "timestamp", 11, scale=digits)
-
-
-def _sizes(at: Cursor) -> list[int]:
-    """`(10)`, `(10, -2)`, `(30 CHAR)`, or nothing."""
-    if not at.take("("):
-        return []
-    found = [at.number(910)]
-    if at.take(","):
-        sign = -1 if at.take("-") else 1
-        found.append(sign * at.number(910))
-    at.one_of("CHAR", "BYTE")
-    at.need(")", code=907)
-    return found
 
 
 def _conjunction(at: Cursor) -> Condition:
@@ -247,14 +192,19 @@ def _named(at: Cursor) -> Expression:
 
 
 def _moment(at: Cursor, literal: str) -> Constant:
-    """`DATE '2026-01-31'`, `TIMESTAMP '2026-01-31 12:00:00.5'`: the only forms there are."""
-    form = "%Y-%m-%d" if literal == "DATE" else "%Y-%m-%d %H:%M:%S.%f" if "." in at.word.text else "%Y-%m-%d %H:%M:%S"
+    """`DATE '2026-01-31'`, `TIMESTAMP '2026-01-31 12:00:00.5 +01:00'`: the only forms there are. A zone is brought to UTC."""
+    form = _DATE if literal == "DATE" else _TIMESTAMP
     try:
-        moment = datetime.strptime(at.word.text, form)
+        moment = (
+            datetime.fromisoformat(at.word.text.replace(" +", "+").replace(" -", "-")) if form.fullmatch(at.word.text) else None
+        )
     except ValueError:
-        raise at.fault(1861) from None
+        moment = None
+    if moment is None:
+        raise at.fault(1861)
     at.next()
-    return Constant(moment, "date" if literal == "DATE" else "timestamp")
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    return Constant(moment.replace(tzinfo=None), "date" if literal == "DATE" else "timestamp")
 
 
 def _case(at: Cursor) -> Case:

@@ -26,7 +26,7 @@ def _sessions(database: Database, who: Who) -> Iterator[tuple[Value, ...]]:
 def _parameters(database: Database, who: Who) -> Rows:
     known = {
         "compatible": database.compatible,
-        "db_name": "ORCLCDB",
+        "db_name": "FREE",
         "ddl_lock_timeout": "0",
         "enable_pluggable_database": "TRUE",
         "o7_dictionary_accessibility": "FALSE",
@@ -42,7 +42,7 @@ def _version(database: Database) -> str:
 
 def _database(database: Database, who: Who) -> Rows:
     mode, role = ("READ ONLY WITH APPLY", "PHYSICAL STANDBY") if database.read_only else ("READ WRITE", "PRIMARY")
-    yield (1, "ORCLCDB", mode, role, "ORCLCDB", "YES", 0)
+    yield (1, "FREE", mode, role, "FREE", "YES", 0)
 
 
 def _banner(database: Database, who: Who) -> Rows:
@@ -60,7 +60,7 @@ def _nls(database: Database, who: Who) -> Rows:
 
 def _instance(database: Database, who: Who) -> Rows:
     release = f"{database.version[0]}.0.0.0.0"
-    yield (1, "ORCLCDB", "db", release, _version(database), "OPEN", "NO", "ACTIVE")
+    yield (1, "FREE", "db", release, _version(database), "OPEN", "NO", "ACTIVE")
 
 
 ROWS: dict[str, Callable[[Database, Who], Rows]] = {

@@ -94,11 +94,11 @@ class ModelInstance:
 
     @property
     def services(self) -> Sequence[str]:
-        return (self.database.pluggable, "ORCLCDB")
+        return (self.database.pluggable, "FREE")
 
     @property
     def sids(self) -> Sequence[str]:
-        return (self.database.pluggable, "ORCLCDB")
+        return (self.database.pluggable, "FREE")
 
     def passwords_of(self, user: str) -> Sequence[str]:
         with self.database.changed:

@@ -10,7 +10,7 @@ from tests.doubles.oracle.state import Database, Profile
 
 
 def create_profile(acting: Acting, at: Cursor) -> None:
-    name = at.name(2381)
+    name = profile_name(at)
     at.need("LIMIT", code=2381)
     limits = _limits(acting.database, at)
     require(acting.database, acting.who, "CREATE PROFILE")
@@ -22,7 +22,7 @@ def create_profile(acting: Acting, at: Cursor) -> None:
 
 
 def alter_profile(acting: Acting, at: Cursor) -> None:
-    name = at.name(2381)
+    name = profile_name(at)
     at.need("LIMIT", code=2381)
     limits = _limits(acting.database, at)
     require(acting.database, acting.who, "ALTER PROFILE")
@@ -30,7 +30,7 @@ def alter_profile(acting: Acting, at: Cursor) -> None:
 
 
 def drop_profile(acting: Acting, at: Cursor) -> None:
-    name = at.name(2381)
+    name = profile_name(at)
     cascade = at.take("CASCADE")
     at.end()
     database = acting.database
@@ -80,6 +80,11 @@ def _limit(database: Database, at: Cursor, resource: str) -> str:
     if resource == "PASSWORD_ROLLOVER_TIME" and value and not 1 / 24 <= value <= 60:
         raise Fault(2377, resource)
     return str(int(value)) if value.is_integer() else str(value)
+
+
+def profile_name(at: Cursor) -> str:
+    """DEFAULT is a reserved word, and a profile."""
+    return "DEFAULT" if at.take("DEFAULT") else at.name(2381)
 
 
 def profile_of(database: Database, name: str) -> Profile:

@@ -138,7 +138,7 @@ class Database:
     """Of new sessions."""
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC).replace(tzinfo=None))
     root: str = "CDB$ROOT"
-    pluggable: str = "ORCLPDB1"
+    pluggable: str = "FREEPDB1"
     users: dict[str, User] = field(default_factory=dict)
     roles: set[str] = field(default_factory=set)
     profiles: dict[str, Profile] = field(default_factory=dict)
