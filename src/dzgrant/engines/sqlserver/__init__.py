@@ -5,6 +5,10 @@ is transactional here: one transaction holds the login's application lock in the
 its marker, changes access and raises the fence. The marker is an extended property of the database; the login's SID is
 derived from its name, so that it is the same on each replica of an availability group, and dzgrant knows it by that too.
 
+Batches sent: a first grant takes 11 (login 3, grant 7, proof 1), a second table 7, a last revoke 10, and one more where
+the server has other databases; a revoke that keeps other tables 6. Open sessions add two or more. A new connection asks
+one of its own.
+
 Filters become grants of columns, or views in a schema that dzgrant owns for the owner of what they read. There is no
 IAM authentication and no second password: rotation takes a second login.
 
@@ -16,6 +20,9 @@ The admin login needs, in the server and in the source's database:
     ALTER ROLE db_owner ADD MEMBER admin;
 
 The master user of RDS has them for the databases that it created ("Microsoft SQL Server on Amazon RDS", master user).
+
+Babelfish tells nobody what was granted: there `describe` lists no tables, what PUBLIC may read is not seen, a revoke goes
+over all tables, and the proof alone says that a grant has worked. A name with `]` can't be parsed there, and is refused.
 
 A contained database is a source like any other: its consumers are logins of the server all the same. In an availability
 group the listener is the source; a login is made on the primary, and anew with the same SID after a failover.

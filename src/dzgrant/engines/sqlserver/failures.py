@@ -41,6 +41,8 @@ _BROKEN = frozenset({"08S01", "08001", "08003", "08007", "HYT01", "01002"})
 # A message of the driver's ends with its number, and the first with the function's name behind it.
 _NUMBER = re.compile(r"\((-?\d+)\)(?: \(SQL\w+\))?(?=$|; \[)")
 
+_DECORATION = re.compile(r"\[\w{5}\] (?:\[[^\]]*\])+| \(SQL\w+\)(?=$|; )")
+
 
 class Again(Transient):
     """Goes well when it is done again at once: a deadlock, a lost connection, somebody who made the same meanwhile."""
@@ -130,4 +132,5 @@ def _state(error: pyodbc.Error) -> str:
 
 
 def _said(error: pyodbc.Error) -> str:
-    return str(error.args[1] if len(error.args) > 1 else error)
+    """The server's words and numbers, without the driver's decorations."""
+    return _DECORATION.sub("", str(error.args[1] if len(error.args) > 1 else error))

@@ -50,13 +50,7 @@ class Session:
         self.watch.allow(self._limits.statement_timeout + self._limits.connect_timeout)
         cursor = self._driver.cursor()
         try:
-            cursor.execute(batch, *values)
-            # A failure of a later statement comes with the result that it should have had.
-            results = [cursor.fetchall()] if cursor.description else []
-            while cursor.nextset():
-                if cursor.description:
-                    results.append(cursor.fetchall())
-            return results
+            return _results(cursor.execute(batch, *values))
         except pyodbc.Error as error:
             raise while_working(error, self.what, cure) from error
         finally:
@@ -86,6 +80,15 @@ class Session:
 
     def close(self) -> None:
         self._driver.close()
+
+
+def _results(cursor: pyodbc.Cursor) -> list[list[Row]]:
+    """A failure of a later statement comes with the result that it should have had."""
+    found = [cursor.fetchall()] if cursor.description else []
+    while cursor.nextset():
+        if cursor.description:
+            found.append(cursor.fetchall())
+    return found
 
 
 class Transaction:

@@ -60,10 +60,14 @@ class _Environment:
         self.users = 0
 
     def become(self, variables: Mapping[str, str]) -> None:
-        for name, value in self.before.items():
-            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
-        self.before = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
+        """What is so already stays untouched: other threads may be reading the environment."""
+        for name in variables:
+            self.before.setdefault(name, os.environ.get(name))
+        for name, value in {**self.before, **variables}.items():
+            if value is None:
+                os.environ.pop(name, None)
+            elif os.environ.get(name) != value:
+                os.environ[name] = value
         self.variables = variables
 
 
@@ -82,7 +86,7 @@ def trusting(variables: Mapping[str, str], bundle: Path | None, seconds: float) 
     with held.changed:
         if not held.changed.wait_for(lambda: not held.users or held.variables == variables, seconds):
             raise Transient("others connect with other authorities, and take their time")
-        if held.variables != variables:
+        if not held.users:
             held.become(variables)
         held.users += 1
     try:
