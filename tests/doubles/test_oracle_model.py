@@ -91,6 +91,8 @@ def user(system: ModelSession, name: str, *grants: str) -> ModelSession:
         ("SELECT (1 FROM dual", 907),
         ("SELECT 1 FROM dual WHERE 1", 920),
         ("SELECT 1 FROM nowhere", 942),
+        ("SELECT dummy, COUNT(*) FROM dual", 937),
+        ("SELECT dummy FROM dual GROUP BY USER", 979),
         ("SELECT TO_NUMBER('x') FROM dual", 1722),
         ("SELECT 1 FROM dual WHERE SYSDATE = '2026-01-01'", 1861),
         ("SELECT DATE '01.02.2026' FROM dual", 1861),

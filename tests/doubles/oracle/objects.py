@@ -11,8 +11,8 @@ from typing import Literal
 from tests.doubles.oracle import queries
 from tests.doubles.oracle.acting import Acting
 from tests.doubles.oracle.cursor import Cursor
-from tests.doubles.oracle.dictionary import relations
 from tests.doubles.oracle.datatypes import data_type
+from tests.doubles.oracle.dictionary import relations
 from tests.doubles.oracle.expressions import expression, listed
 from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.reading import Reader

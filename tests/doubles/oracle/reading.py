@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from tests.doubles.oracle import grouping
 from tests.doubles.oracle.functions import FUNCTIONS, MOMENT, Listagg, like
 from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.rights import Who, reads, sees
@@ -147,6 +148,7 @@ class _Desk:
     def _select(
         self, select: Select, outer: Scope | None, translator: Translator, *, locking: bool
     ) -> tuple[str, tuple[Column, ...], Scope]:
+        grouping.check(select)
         placed: dict[str, str] = {}
         for source in select.sources:
             self._place(source, placed, locking=locking)
