@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,10 +19,10 @@ from pymysql.constants import CLIENT
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database, Limits, Reach, Readable
 from dzgrant.engines.mysql.driver import connect
-from dzgrant.errors import AdminRejected, LeaseLost, Misconfigured, Refused, Transient
+from dzgrant.errors import AdminRejected, ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient
 from dzgrant.localcloud.databases import Run, Server
 from dzgrant.localcloud.databases.server import trust
-from dzgrant.model import Credentials, LoginOutcome, Source, Table, TablePath
+from dzgrant.model import Comparison, Credentials, LoginOutcome, Operator, Scope, Source, Table, TablePath
 from dzgrant.passwords import new_password
 from tests.engines.mysql_playground import MysqlPlayground
 from tests.engines.playground import OWNER, SAID_NO, Ending, Holder, consumer
@@ -175,6 +176,26 @@ async def test_a_read_only_server_is_tried_again(play: MysqlPlayground, database
     await given(database, login)
 
 
+async def test_a_login_by_iam_is_proved_by_what_the_grant_tables_say(play: MysqlPlayground, database: Database) -> None:
+    """The plugin is RDS's; an account of it is what the grant tables would hold there, written into them."""
+    table = await play.create_wide("orders", {"id": "int", "price": "int"}, [(1, 2)])
+    login = consumer()
+    await given(database, login)
+    reach = await database.grant(login.username, table, Holder(), [Scope(columns=frozenset({"id"}))])
+    with pytest.raises(ConsumerRejected):
+        await database.prove_by_privileges(login.username, reach.readable)
+    plugin = (
+        "UPDATE mysql.global_priv SET priv = JSON_SET(priv, '$.plugin', 'AWSAuthenticationPlugin')"
+        if play.is_mariadb
+        else "UPDATE mysql.user SET plugin = 'AWSAuthenticationPlugin', authentication_string = 'RDS'"
+    )
+    await play.run(f"{plugin} WHERE user = '{login.username}'")
+    await database.prove_by_privileges(login.username, reach.readable)
+    for more in (Readable(table=table), Readable(table=table, columns=("id", "price"))):
+        with pytest.raises(Misconfigured, match="can't read"):
+            await database.prove_by_privileges(login.username, more)
+
+
 # --- grants ---
 
 
@@ -273,14 +294,15 @@ async def test_a_revoke_takes_what_others_gave_too(
     assert await play.can_read(login, kept) is keeps
 
 
-async def test_a_revoke_cut_off_between_taking_all_and_giving_back_heals(play: MysqlPlayground, database: Database) -> None:
+async def test_a_revoke_cut_off_anywhere_takes_nothing_that_is_kept(play: MysqlPlayground, database: Database) -> None:
     going, kept = await play.create_table("orders"), await play.create_table("items")
     login = consumer()
     await given(database, login, going, kept)
     await play.run(f"GRANT SELECT ON {play.database}.* TO {login.username}")
-    with pytest.raises(LeaseLost):
-        await database.revoke(login.username, [kept], Ending(statements=1))
-    assert not await play.can_read(login, kept)
+    for statements in range(2):
+        with pytest.raises(LeaseLost):
+            await database.revoke(login.username, [kept], Ending(statements=statements))
+        assert await play.can_read(login, kept)
     await database.revoke(login.username, [kept], Holder())
     await database.prove(login, Readable(table=kept))
     assert not await play.can_read(login, going)
@@ -291,6 +313,9 @@ async def test_a_table_that_cannot_be_given_back_keeps_no_session_alive(play: My
     going, theirs = await play.create_table("orders"), await play.create_foreign_table("theirs")
     login = consumer()
     await given(database, login, going)
+    # What such an admin can take with all the rest only.
+    await play.run(f"GRANT SELECT ON *.* TO {login.username}")
+    await play.run(f"GRANT SELECT ON {play.sql(theirs)} TO {login.username}")
     async with play.reading(login, going) as next_row:
         assert await next_row() == 1
         with pytest.raises(Misconfigured, match="theirs"):
@@ -323,6 +348,61 @@ async def test_a_definer_of_what_the_admin_cannot_see_is_kept(play: MysqlPlaygro
     assert dropped.outcome is LoginOutcome.DISABLED
     assert "definer" in (dropped.detail or "")
     assert not await play.can_log_in(login)
+
+
+async def test_a_readers_condition_is_told_of_no_hidden_row(play: MysqlPlayground, database: Database) -> None:
+    """Merged into the reader's query, a view lets it: an error, a SLEEP or, as here, a warning tells what other rows hold."""
+    table = await play.create_wide("orders", {"id": "int", "word": "text"}, [(1, "mine"), (2, "hidden")])
+    login = consumer()
+    await given(database, login)
+    mine = Comparison(column="id", operator=Operator.LESS_THAN, values=("2",))
+    reach = await database.grant(login.username, table, Holder(), [Scope(rows=mine)])
+    async with play.server.session(login=login) as run:
+        # The driver makes Python warnings of the server's.
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            assert await run(f"SELECT id FROM {play.sql(reach.readable.table)} WHERE CAST(word AS SIGNED) = 0") == [(1,)]
+    assert any("mine" in str(warning.message) for warning in told)
+    assert not any("hidden" in str(warning.message) for warning in told)
+
+
+async def test_a_readers_open_transaction_keeps_no_view_as_it_is(play: MysqlPlayground, impatient: Database) -> None:
+    table = await play.create_table("orders")
+    login = consumer()
+    await given(impatient, login)
+
+    def only(row: str) -> Scope:
+        return Scope(rows=Comparison(column="id", operator=Operator.EQUAL_TO, values=(row,)))
+
+    view = (await impatient.grant(login.username, table, Holder(), [only("1")])).readable.table
+    async with play.server.session(login=login) as run:
+        await run("START TRANSACTION")
+        assert await run(f"SELECT id FROM {play.sql(view)}") == [(1,)]
+        await impatient.grant(login.username, table, Holder(), [only("2")])
+        with pytest.raises(SAID_NO):
+            await run(f"SELECT id FROM {play.sql(view)}")
+    assert await play.rows(login, view) == [(2,)]
+
+
+@only_superuser
+async def test_an_admin_without_a_place_for_views_gets_the_statement(play: MysqlPlayground) -> None:
+    admin = await make_admin(play, *ALL)
+    table = await play.create_table("orders")
+    login = consumer()
+    scope = Scope(rows=Comparison(column="id", operator=Operator.IS_NULL))
+    async with opened(play, admin) as database:
+        await given(database, login)
+        with pytest.raises(
+            Misconfigured, match=r"GRANT CREATE, CREATE VIEW, DROP, SELECT ON `dz\\_%\\_views`\.\* TO .* GRANT OPTION"
+        ):
+            await database.grant(login.username, table, Holder(), [scope])
+        await play.run(f"GRANT CREATE, CREATE VIEW, DROP, SELECT ON `dz\\_%\\_views`.* TO {admin.username} WITH GRANT OPTION")
+    # A new session: these rights count from then on.
+    right = "CONNECTION ADMIN" if play.is_mariadb else "CONNECTION_ADMIN"
+    await play.run(f"GRANT {right} ON *.* TO {admin.username}")
+    async with opened(play, admin) as database:
+        await database.prove(login, (await database.grant(login.username, table, Holder(), [scope])).readable)
+        assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
 
 
 # --- the admin's rights ---

@@ -30,6 +30,15 @@ def test_a_caching_sha2_verifier_has_a_new_salt_each_time() -> None:
     assert made[0] != made[1]
 
 
+def test_a_caching_sha2_verifier_is_known_by_its_password() -> None:
+    password = SecretStr("one password")
+    verifier = verifiers.caching_sha2(password)
+    assert verifiers.is_of(verifier, password)
+    assert not verifiers.is_of(verifier, SecretStr("another"))
+    for other in ("", "RDS", "$A$009$" + verifier.get_secret_value()[7:]):
+        assert not verifiers.is_of(SecretStr(other), password)
+
+
 def test_a_native_verifier_is_that_of_the_server() -> None:
     # MariaDB: SELECT PASSWORD('abc')
     assert verifiers.native(SecretStr("abc")).get_secret_value() == "*0D3CED9BEC10A777AEC23CCC353A8C08A633045E"

@@ -12,7 +12,15 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from dzgrant.engines.contract import Limits
 from dzgrant.engines.postgresql.connections import connect
-from dzgrant.engines.postgresql.failures import Again, Blocked, NotLetIn, while_connecting, while_proving, while_working
+from dzgrant.engines.postgresql.failures import (
+    Again,
+    Blocked,
+    DependedOn,
+    NotLetIn,
+    while_connecting,
+    while_proving,
+    while_working,
+)
 from dzgrant.errors import AdminRejected, ConsumerRejected, DzgrantError, Misconfigured, Refused, Transient
 from dzgrant.model import Credentials, Source
 
@@ -36,7 +44,7 @@ from dzgrant.model import Credentials, Source
         (PoolExhausted("no connection"), Transient),
         (asyncpg.ProgramLimitExceededError("row is too big"), Refused),
         (asyncpg.InsufficientPrivilegeError("permission denied"), Misconfigured),
-        (asyncpg.DependentObjectsStillExistError("depends"), Misconfigured),
+        (asyncpg.DependentObjectsStillExistError("depends"), DependedOn),
         (asyncpg.SyntaxOrAccessError("anything else"), Misconfigured),
     ],
 )

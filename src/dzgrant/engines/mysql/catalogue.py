@@ -5,9 +5,12 @@ The grant tables are the same in both servers but for the accounts (MariaDB's `g
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dzgrant.engines.contract import Reach, Readable
+from pydantic import SecretStr
+
+from dzgrant.engines.contract import views_in
 from dzgrant.engines.mysql.session import Session
 from dzgrant.engines.mysql.statements import MARIADB_MARKER, Statement
 from dzgrant.model import Table, TablePath
@@ -24,10 +27,21 @@ class Account:
     enabled: bool
     other_hosts: tuple[str, ...]
     """Further accounts of the same name, which may win at login: dzgrant makes none."""
+    two_passwords: bool
     tables: frozenset[Table]
-    """Those that it was given SELECT on as a whole."""
-    wider: bool
-    """It was given SELECT on something else too: columns, a database, the server."""
+    """Those that it was given SELECT on as a whole, dzgrant's views among them."""
+    columns: dict[Table, frozenset[str]]
+    """Of which tables it was given SELECT on single columns, and on which."""
+    databases: tuple[str, ...]
+    """Patterns of the databases that it was given SELECT on."""
+    everywhere: bool
+    """It was given SELECT on the whole server."""
+    has_place: bool
+    """There is a database of the name that its views' would have."""
+
+    def holds(self, table: Table) -> bool:
+        """It was given the table, or columns of it."""
+        return table in self.tables or table in self.columns
 
 
 def _reading(sql: str) -> Statement:
@@ -38,6 +52,9 @@ _MYSQL_ACCOUNT = """
 SELECT 'account', host,
        COALESCE(JSON_VALUE(user_attributes, '$.metadata.managed_by'), '') = 'dzgrant', account_locked = 'N'
   FROM mysql.user WHERE user = %(login)s
+UNION ALL
+SELECT 'second', host, '', ''
+  FROM mysql.user WHERE user = %(login)s AND JSON_CONTAINS_PATH(user_attributes, 'one', '$.additional_password')
 """
 _MARIADB_ACCOUNT = """
 SELECT 'account', host,
@@ -49,19 +66,21 @@ UNION ALL
 SELECT 'table', '', db, table_name
   FROM mysql.tables_priv WHERE user = %(login)s AND host = %(host)s AND FIND_IN_SET('Select', table_priv)
 UNION ALL
-SELECT 'wider', '', db, column_name
+SELECT 'column', db, table_name, column_name
   FROM mysql.columns_priv WHERE user = %(login)s AND host = %(host)s AND FIND_IN_SET('Select', column_priv)
 UNION ALL
-SELECT 'wider', '', db, '' FROM mysql.db WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
+SELECT 'database', '', db, '' FROM mysql.db WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
 UNION ALL
-SELECT 'wider', '', '', '' FROM mysql.user WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
+SELECT 'everywhere', '', '', '' FROM mysql.user WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
+UNION ALL
+SELECT 'place', '', schema_name, '' FROM information_schema.schemata WHERE schema_name = %(place)s
 """
 
 
 async def account(session: Session, login: str) -> Account | None:
     """None when there is no such login."""
     query = _reading((_MARIADB_ACCOUNT if session.mariadb else _MYSQL_ACCOUNT) + _GIVEN)
-    rows = await session.fetch(query, login=login, host=HOST, marker=str(MARIADB_MARKER))
+    rows = await session.fetch(query, login=login, host=HOST, marker=str(MARIADB_MARKER), place=views_in(login))
     hosts = {host: (int(marked), int(enabled)) for scope, host, marked, enabled in rows if scope == "account"}
     if not hosts:
         return None
@@ -70,9 +89,22 @@ async def account(session: Session, login: str) -> Account | None:
         marked=bool(marked),
         enabled=bool(enabled),
         other_hosts=tuple(sorted(host for host in hosts if host != HOST)),
+        two_passwords=any(scope == "second" for scope, *_ in rows),
         tables=frozenset(Table(schema=schema, name=name) for scope, _, schema, name in rows if scope == "table"),
-        wider=any(scope == "wider" for scope, *_ in rows),
+        columns=_by_table(
+            (Table(schema=schema, name=name), column) for scope, schema, name, column in rows if scope == "column"
+        ),
+        databases=tuple(pattern for scope, _, pattern, _ in rows if scope == "database"),
+        everywhere=any(scope == "everywhere" for scope, *_ in rows),
+        has_place=any(scope == "place" for scope, *_ in rows),
     )
+
+
+def _by_table(pairs: Iterable[tuple[Table, str]]) -> dict[Table, frozenset[str]]:
+    found: dict[Table, frozenset[str]] = {}
+    for table, column in pairs:
+        found[table] = found.get(table, frozenset()) | {column}
+    return found
 
 
 # Whose privileges a login has beside its own. A row of mysql.db without a user is everybody's.
@@ -104,14 +136,12 @@ SELECT grantee.user, reach.scope FROM grantee JOIN (
 """
 
 
-async def reach(session: Session, login: str, table: Table) -> Reach | None:
-    """By what else the login can read the table; None when it was not given the table itself."""
+async def reach(session: Session, login: str, table: Table) -> tuple[bool, str | None]:
+    """Whether the login was given the table itself, and by what else it can read it: None, or for a person."""
     query = _reading(_GRANTEES + (_MARIADB_ROLES if session.mariadb else _MYSQL_ROLES) + _REACHES)
     rows = await session.fetch(query, login=login, host=HOST, schema=table.schema, name=table.name)
-    if (login, "table") not in rows:
-        return None
     others = sorted({_through(login, user, scope) for user, scope in rows} - {None}, key=str)
-    return Reach(readable=Readable(table=table), public=bool(others), through=", ".join(map(str, others)) or None)
+    return (login, "table") in rows, ", ".join(map(str, others)) or None
 
 
 def _through(login: str, user: str, scope: str) -> str | None:
@@ -154,6 +184,38 @@ async def named(session: Session, database: str, path: TablePath) -> list[Table]
     rows = await session.fetch(_NAMED, database=database, name=path.name)
     # The server's collation takes more for equal than case: `cafe` and `café`.
     return sorted(Table(schema=database, name=name) for (name,) in rows if TablePath(name=name).key == path.key)
+
+
+_COLUMNS = Statement(
+    sql="""
+SELECT column_name, data_type, column_type FROM information_schema.columns
+ WHERE table_schema = %(schema)s AND table_name = %(name)s ORDER BY ordinal_position
+""",
+    right="SHOW DATABASES ON *.*",
+)
+
+
+async def columns(session: Session, table: Table) -> list[tuple[str, str, str]]:
+    """Each column's name and type, the type in short and in full."""
+    rows = await session.fetch(_COLUMNS, schema=table.schema, name=table.name)
+    return [(name, _text(kind).lower(), _text(spelled).lower()) for name, kind, spelled in rows]
+
+
+def _text(value: str | bytes) -> str:
+    """MySQL's dictionary answers some names as bytes."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+_AUTHENTICATION = _reading("""
+SELECT plugin, authentication_string FROM mysql.user WHERE user = %(login)s AND host = %(host)s
+""")
+
+
+async def authentication(session: Session, login: str) -> tuple[str, SecretStr]:
+    """The login's plugin and its verifier; both empty when there is no such login."""
+    for plugin, verifier in await session.fetch(_AUTHENTICATION, login=login, host=HOST):
+        return str(plugin), SecretStr(_text(verifier))
+    return "", SecretStr("")
 
 
 _READ_ONLY = Statement(sql="SELECT @@global.read_only", right="USAGE ON *.*")

@@ -20,6 +20,7 @@ from dzgrant.engines.mysql.driver import Connection
 from dzgrant.engines.mysql.failures import DRIVER_FAILURES, code, while_working
 from dzgrant.engines.mysql.statements import Statement
 from dzgrant.errors import Transient
+from dzgrant.model import ALTERNATE
 from dzgrant.together import together
 
 # Between two looks at the sessions that were killed.
@@ -75,7 +76,8 @@ class LockedSession(Session):
 
     @property
     def lock(self) -> str:
-        return f"dzgrant:{self.login}"
+        """One for both logins of a principal, which share its views."""
+        return f"dzgrant:{self.login.removesuffix(ALTERNATE)}"
 
     async def acquired(self) -> bool:
         """Whether the lock was got without a fight."""
@@ -117,19 +119,20 @@ class LockedSession(Session):
             raise while_working(error, self.what, statement.cure(self.admin)) from error
         return None
 
-    async def end_sessions(self) -> None:
+    async def end_sessions(self, login: str | None = None) -> None:
         """Ends those that the login has open now; a consumer that comes back at once gets what it has then."""
+        whose = login or self.login
         try:
             async with asyncio.timeout(self.limits.statement_timeout):
-                found = await self.sessions(self.login)
+                found = await self.sessions(whose)
                 while found:
                     for number in found:
                         await self._end(number)
                     # A killed session ends when it notices.
                     await asyncio.sleep(_LOOK_SECONDS)
-                    found &= await self.sessions(self.login)
+                    found &= await self.sessions(whose)
         except TimeoutError:
-            raise Transient(f"{self.login} still has open sessions") from None
+            raise Transient(f"{whose} still has open sessions") from None
 
     async def _locked(self, seconds: float) -> bool:
         ((answer,),) = await self.fetch(_LOCK, name=self.lock, seconds=seconds)

@@ -8,13 +8,13 @@ never `database.*`, where `_` and `%` would be wildcards.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from pydantic import SecretStr
 from pymysql.converters import escape_string
 from sqlalchemy.dialects.mysql.aiomysql import dialect
 
-from dzgrant.engines.contract import Owner
+from dzgrant.engines.contract import Owner, Readable
 from dzgrant.model import Table
 
 MARIADB_MARKER = int.from_bytes(b"dzgr", "big")
@@ -24,7 +24,8 @@ It survives ALTER USER, and only an admin can set it.
 """
 
 # Nothing here goes through the driver's own formatting, so that no `%` may be doubled.
-_identifier = dialect(paramstyle="named").identifier_preparer.quote_identifier
+DIALECT = dialect(paramstyle="named")
+_identifier = DIALECT.identifier_preparer.quote_identifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,13 @@ class _Literal:
     text: str
 
 
-_Part = Table | _Login | _Literal | int
+@dataclass(frozen=True, slots=True)
+class _Names:
+    names: tuple[str, ...] | None
+    """None: all columns."""
+
+
+_Part = Table | _Login | _Literal | _Names | int
 
 
 def _quoted(part: _Part) -> str:
@@ -61,6 +68,8 @@ def _quoted(part: _Part) -> str:
             return f"'{escape_string(part.name)}'@'%'"
         case _Literal():
             return f"'{escape_string(part.text)}'"
+        case _Names():
+            return "*" if part.names is None else ", ".join(map(_identifier, part.names))
         case int():
             return str(part)
 
@@ -86,25 +95,45 @@ def _on_session(words: str, session: int, *, mariadb: bool) -> Statement:
 
 _MYSQL_LOGIN = "{login} IDENTIFIED WITH caching_sha2_password AS {verifier} REQUIRE SSL"
 _MARIADB_LOGIN = "{login} IDENTIFIED VIA mysql_native_password USING {verifier} REQUIRE SSL"
+# RDS and Aurora, MariaDB's too ("IAM database authentication", Amazon RDS user guide).
+IAM_PLUGIN = "AWSAuthenticationPlugin"
+_IAM_LOGIN = f"{{login}} IDENTIFIED WITH {IAM_PLUGIN} AS {{verifier}} REQUIRE SSL"
+_IAM_VERIFIER = _Literal("RDS")
 # A server-wide lifetime of passwords would end the consumer's access without a word.
 _LASTING = "PASSWORD EXPIRE NEVER"
 
 
-def create_login(login: str, verifier: SecretStr, owner: Owner, *, mariadb: bool) -> Statement:
-    """With the marker in the same statement, so that no crash leaves a login without it."""
-    who, literal = _Login(login), _Literal(verifier.get_secret_value())
+def create_login(login: str, verifier: SecretStr | None, owner: Owner, *, mariadb: bool) -> Statement:
+    """With the marker in the same statement, so that no crash leaves a login without it; by IAM without a verifier."""
+    who, (identified, literal) = _Login(login), _identified(verifier, mariadb=mariadb)
     if mariadb:
-        words = f"CREATE USER {_MARIADB_LOGIN} WITH MAX_UPDATES_PER_HOUR {{marker}} {_LASTING}"
+        words = f"CREATE USER {identified} WITH MAX_UPDATES_PER_HOUR {{marker}} {_LASTING}"
         return _on_accounts(words, login=who, verifier=literal, marker=MARIADB_MARKER)
     marker = json.dumps({"managed_by": "dzgrant"} | asdict(owner))
-    words = f"CREATE USER {_MYSQL_LOGIN} {_LASTING} ATTRIBUTE {{marker}}"
+    words = f"CREATE USER {identified} {_LASTING} ATTRIBUTE {{marker}}"
     return _on_accounts(words, login=who, verifier=literal, marker=_Literal(marker))
 
 
-def set_password(login: str, verifier: SecretStr, *, mariadb: bool) -> Statement:
-    """Enables the login, too."""
-    words = f"ALTER USER {_MARIADB_LOGIN if mariadb else _MYSQL_LOGIN} {_LASTING} ACCOUNT UNLOCK"
+def set_password(login: str, verifier: SecretStr | None, *, mariadb: bool) -> Statement:
+    """Enables the login, too; by IAM without a verifier."""
+    identified, literal = _identified(verifier, mariadb=mariadb)
+    return _on_accounts(f"ALTER USER {identified} {_LASTING} ACCOUNT UNLOCK", login=_Login(login), verifier=literal)
+
+
+def _identified(verifier: SecretStr | None, *, mariadb: bool) -> tuple[str, _Literal]:
+    if verifier is None:
+        return _IAM_LOGIN, _IAM_VERIFIER
+    return _MARIADB_LOGIN if mariadb else _MYSQL_LOGIN, _Literal(verifier.get_secret_value())
+
+
+def add_password(login: str, verifier: SecretStr) -> Statement:
+    """MySQL only; done again with another password, it is the present one that is retained."""
+    words = "ALTER USER {login} IDENTIFIED WITH caching_sha2_password AS {verifier} RETAIN CURRENT PASSWORD"
     return _on_accounts(words, login=_Login(login), verifier=_Literal(verifier.get_secret_value()))
+
+
+def retire_password(login: str) -> Statement:
+    return _on_accounts("ALTER USER {login} DISCARD OLD PASSWORD", login=_Login(login))
 
 
 def disable(login: str) -> Statement:
@@ -124,6 +153,57 @@ def revoke_select(table: Table, login: str) -> Statement:
     return _on_table("REVOKE SELECT ON {table} FROM {login}", table, login)
 
 
+def grant_columns(table: Table, columns: tuple[str, ...], login: str) -> Statement:
+    return _on_columns("GRANT SELECT ({columns}) ON {table} TO {login}", table, columns, login)
+
+
+def revoke_columns(table: Table, columns: tuple[str, ...], login: str) -> Statement:
+    """By name: a column that was dropped leaves its grant behind."""
+    return _on_columns("REVOKE SELECT ({columns}) ON {table} FROM {login}", table, columns, login)
+
+
+def _on_columns(words: str, table: Table, columns: tuple[str, ...], login: str) -> Statement:
+    right = _sql("SELECT ON {table}", table=table)
+    sql = _sql(words, table=table, columns=_Names(columns), login=_Login(login))
+    return Statement(sql=sql, right=right, grant_option=True)
+
+
+def revoke_database(pattern: str, login: str) -> Statement:
+    """Of the pattern as the grant tables have it, `_` and `%` included."""
+    words = "REVOKE ALL PRIVILEGES ON {pattern}.* FROM {login}"
+    sql = _sql(words, pattern=_Names((pattern,)), login=_Login(login))
+    return Statement(sql=sql, right=_sql("SELECT ON {pattern}.*", pattern=_Names((pattern,))), grant_option=True)
+
+
+def create_place(place: str) -> Statement:
+    return _on_places("CREATE DATABASE IF NOT EXISTS {place}", place=_Names((place,)))
+
+
+def drop_place(place: str) -> Statement:
+    return _on_places("DROP DATABASE IF EXISTS {place}", place=_Names((place,)))
+
+
+def create_view(view: Table, select: str) -> Statement:
+    """Replaced in one step. The limit is a barrier: without it the server merges the view into the reader's query, and
+    evaluates the reader's conditions on rows that the view hides; an error or a SLEEP in them would tell (seen on both)."""
+    # The SELECT is SQLAlchemy's, quoted already; its braces are nobody's places.
+    head = _on_places("CREATE OR REPLACE SQL SECURITY DEFINER VIEW {view} AS ", view=view)
+    return replace(head, sql=f"{head.sql}{select} LIMIT {_ALL_ROWS}")
+
+
+def drop_view(view: Table) -> Statement:
+    return _on_places("DROP VIEW IF EXISTS {view}", view=view)
+
+
+# More than any table has ("SELECT Statement", MySQL reference manual).
+_ALL_ROWS = 2**64 - 1
+_PLACES = r"CREATE, CREATE VIEW, DROP, SELECT ON `dz\_%\_views`.*"
+
+
+def _on_places(words: str, **parts: _Part) -> Statement:
+    return Statement(sql=_sql(words, **parts), right=_PLACES, grant_option=True)
+
+
 def revoke_all(login: str) -> Statement:
     """On every level and in every database; it needs none of the rights that it takes away."""
     return _on_accounts("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {login}", login=_Login(login))
@@ -138,12 +218,14 @@ def rds_end_session(session: int, *, mariadb: bool) -> Statement:
     return _on_session("CALL mysql.rds_kill({session})", session, mariadb=mariadb)
 
 
-def read_nothing(table: Table, seconds: float) -> str:
-    """Needs SELECT on every column, and fetches no row. Each server reads the limit of time that is meant for it."""
+def read_nothing(readable: Readable, seconds: float) -> str:
+    """Needs SELECT on each of its columns, and fetches no row. Each server reads the limit of time that is meant for it."""
     words = (
-        "/*M! SET STATEMENT max_statement_time={seconds} FOR */ SELECT /*+ MAX_EXECUTION_TIME({ms}) */ * FROM {table} LIMIT 0"
+        "/*M! SET STATEMENT max_statement_time={seconds} FOR */"
+        " SELECT /*+ MAX_EXECUTION_TIME({ms}) */ {columns} FROM {table} LIMIT 0"
     )
-    return _sql(words, seconds=max(1, round(seconds)), ms=round(seconds * 1000), table=table)
+    bounds = {"seconds": max(1, round(seconds)), "ms": round(seconds * 1000)}
+    return _sql(words, **bounds, columns=_Names(readable.columns), table=readable.table)
 
 
 def session_settings(statement_seconds: float, lock_seconds: float) -> str:

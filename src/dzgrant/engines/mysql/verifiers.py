@@ -7,6 +7,7 @@ server (validate_password) sees no password; dzgrant's have more than 180 bits.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from itertools import cycle, islice
 
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 
 _ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SALT_LENGTH = 20
+_HEAD = len("$A$005$")
 # The least that MySQL takes.
 _ROUNDS = 5000
 # The order in which SHA-crypt writes the digest's bytes, three at a time; bytes 31 and 30 come last.
@@ -39,6 +41,15 @@ def caching_sha2(password: SecretStr) -> SecretStr:
     salt = "".join(secrets.choice(_ALPHABET) for _ in range(_SALT_LENGTH))
     digest = sha_crypt(password.get_secret_value().encode("ascii"), salt.encode())
     return SecretStr(f"$A${_ROUNDS // 1000:03X}${salt}{digest}")
+
+
+def is_of(verifier: SecretStr, password: SecretStr) -> bool:
+    """Whether an authentication string of `caching_sha2_password` is this password's; takes 3 ms of CPU."""
+    form, salted = verifier.get_secret_value()[:_HEAD], verifier.get_secret_value()[_HEAD:]
+    if form != f"$A${_ROUNDS // 1000:03X}$":
+        return False
+    digest = sha_crypt(password.get_secret_value().encode("ascii"), salted[:_SALT_LENGTH].encode())
+    return hmac.compare_digest(digest, salted[_SALT_LENGTH:])
 
 
 def sha_crypt(password: bytes, salt: bytes) -> str:
