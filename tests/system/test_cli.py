@@ -16,6 +16,7 @@ import pytest
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.places import CONSUMER
 from tests.system import daemon
+from tests.system.orders import IN_PARIS, IN_ROME, columns, made
 from tests.system.story import Story
 
 one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
@@ -223,6 +224,32 @@ async def test_a_refused_subscription_shows_its_reason(story: Story, dzgrant: Dz
     done = await dzgrant("reconcile", subscription)
     assert done.returncode == 1
     assert "the filter rows" in done.stdout
+
+
+@one_engine
+async def test_a_filter_that_changed_is_told_and_mended(story: Story, dzgrant: Dzgrant) -> None:
+    orders = await made(story)
+    everywhere, in_paris = await orders.approve(orders.filter(columns("id", "city"))), orders.filter(IN_PARIS)
+    subscription = await orders.approve(in_paris)
+    [shown] = lines(await dzgrant("grants", "show", story.principal().id, "--json"))
+    [grant] = shown["grants"]
+    assert (grant["object"], grant["columns"]) == (orders.view, None)
+    assert sorted(grant["filters"], key=lambda one: bool(one["rows"])) == [
+        {"subscription": everywhere, "columns": ["city", "id"], "rows": False},
+        {"subscription": subscription, "columns": None, "rows": True},
+    ]
+    drawn = (await dzgrant("grants", "show", subscription)).stdout
+    assert f"{subscription} (some rows)" in drawn
+    assert f"{everywhere} (some columns)" in drawn
+    assert differences(await dzgrant("explain", subscription, "--json")) == []
+
+    orders.change(in_paris, IN_ROME)
+    changed = "recorded with other filters than those of the approval now"
+    assert differences(await dzgrant("explain", subscription, "--json")) == [changed]
+    done = await dzgrant("reconcile", subscription)
+    assert done.returncode == 0, done.stdout
+    assert await orders.read("id, city, salary") == [(1, "Paris", None), (2, "Rome", 200), (3, None, None)]
+    assert differences(await dzgrant("explain", subscription, "--json")) == []
 
 
 @one_engine

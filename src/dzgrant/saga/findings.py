@@ -105,7 +105,7 @@ class Findings:
     def granted(self) -> Iterator[GrantOutcome]:
         """GRANT: what became of the tables."""
         for path in self.given:
-            yield self._readable(GrantOutcome(path=path, state=GrantState.GRANTED, subscriptions=self._wanting(path)))
+            yield self._granted(GrantOutcome(path=path, state=None, subscriptions=self._wanting(path)))
         for path, refused in self.refused.items():
             yield GrantOutcome(path=path, state=GrantState.FAILED, reason=str(refused), subscriptions=self._wanting(path))
         for path, error in self.waiting.items():
@@ -121,11 +121,17 @@ class Findings:
             elif path.key not in self.kept:
                 yield replace(outcome, state=GrantState.REVOKED)
             else:
-                yield self._readable(outcome) if path in self.given else outcome
+                yield self._granted(outcome) if path in self.given else outcome
 
-    def _readable(self, outcome: GrantOutcome) -> GrantOutcome:
-        path = outcome.path
-        return replace(outcome, table=self.given[path], readable=self.view(path), columns=self.reach[path].readable.columns)
+    def _granted(self, outcome: GrantOutcome) -> GrantOutcome:
+        path, readable = outcome.path, self.reach[outcome.path].readable
+        return replace(
+            outcome,
+            state=GrantState.GRANTED,
+            table=self.given[path],
+            readable=self.view(path),
+            columns=readable.columns,
+        )
 
     def _wanting(self, path: TablePath) -> frozenset[str]:
         return frozenset(claim.subscription for claim in self.claims if claim.path.key == path.key)

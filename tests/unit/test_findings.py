@@ -1,0 +1,185 @@
+"""What a journey makes of the tables that it finds: who stays, of what less, and what the ledger and the consumer hear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from dzgrant.engines.contract import LoginState, Reach, Readable
+from dzgrant.errors import Unsupported
+from dzgrant.ledger import Claim, GrantOutcome
+from dzgrant.model import (
+    WHOLE,
+    AccountId,
+    Admin,
+    Environment,
+    GrantRecord,
+    GrantState,
+    Principal,
+    Region,
+    Scope,
+    Source,
+    Table,
+    TablePath,
+)
+from dzgrant.saga.findings import Findings
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PRINCIPAL = Principal(
+    environment=Environment(domain="dzd_1", project="p", id="e", account=AccountId("333333333333"), region=Region("eu-west-1")),
+    source=Source(engine="postgresql", host="db", port=5432, database="shop"),
+)
+ADMIN = Admin(account=AccountId("222222222222"), region=Region("eu-west-1"), connection="c", secret="s")
+SOME, OTHER = Scope(columns=frozenset({"id"})), Scope(columns=frozenset({"city"}))
+
+
+def path(name: str) -> TablePath:
+    return TablePath(name=f"public.{name}")
+
+
+def table(name: str) -> Table:
+    return Table(schema="public", name=name)
+
+
+def view(name: str) -> Table:
+    return Table(schema="views", name=f"{name}_1")
+
+
+def record(
+    name: str, *whole: str, state: GrantState = GrantState.GRANTED, viewed: bool = False, **scopes: Scope
+) -> GrantRecord:
+    return GrantRecord(
+        principal=PRINCIPAL,
+        path=path(name),
+        table=table(name),
+        subscriptions=frozenset({*whole, *scopes}),
+        state=state,
+        reason=None,
+        since=NOW,
+        updated_at=NOW,
+        scopes=scopes,
+        readable=view(name) if viewed else None,
+    )
+
+
+def claim(name: str, by: str) -> Claim:
+    return Claim(subscription=by, principal=PRINCIPAL, admin=ADMIN, path=path(name))
+
+
+def reach(name: str, *, viewed: bool = False, columns: tuple[str, ...] | None = None) -> Reach:
+    readable = Readable(table=view(name) if viewed else table(name), columns=columns)
+    return Reach(readable=readable, public=False, through=None)
+
+
+def login(*tables: Table) -> LoginState:
+    return LoginState(marked=True, enabled=True, tables=tables, sessions=0)
+
+
+def surveyed(*claims: Claim, records: tuple[GrantRecord, ...]) -> Findings:
+    found = Findings(claims=claims, records={one.path.key: one for one in records})
+    found.survey()
+    return found
+
+
+REFUSED = Unsupported("no column city", do="correct it")
+
+
+def test_an_end_narrows_what_others_have_filtered_and_leaves_alone_what_they_have_whole() -> None:
+    found = surveyed(
+        claim("orders", "ended"),
+        claim("items", "ended"),
+        claim("visits", "ended"),
+        records=(record("orders", a=SOME), record("items", "b"), record("visits", viewed=True), record("clients", c=SOME)),
+    )
+    assert found.narrowing == {path("orders"): table("orders")}
+    assert found.leaving == [path("visits")]
+    assert found.keep == {table("orders"), table("items"), table("clients")}
+    assert found.allowed(path("orders")) == {SOME}
+
+
+def test_what_is_narrowed_is_recorded_and_the_consumer_hears_of_it() -> None:
+    found = surveyed(
+        claim("orders", "ended"), claim("visits", "ended"), records=(record("orders", a=SOME), record("visits", viewed=True))
+    )
+    found.reach[path("orders")] = reach("orders", viewed=True, columns=("id",))
+    assert found.objects() == {"public.orders": "views.orders_1", "public.visits": None}
+    by_path = {outcome.path: outcome for outcome in found.revoked()}
+    assert by_path[path("orders")] == GrantOutcome(
+        path=path("orders"),
+        state=GrantState.GRANTED,
+        table=table("orders"),
+        readable=view("orders"),
+        columns=("id",),
+        ended=frozenset({"ended"}),
+    )
+    assert by_path[path("visits")].state is GrantState.REVOKED
+
+
+def test_what_cannot_be_narrowed_goes() -> None:
+    found = surveyed(claim("orders", "ended"), records=(record("orders", viewed=True, a=SOME), record("items", "b")))
+    found.give_up(path("orders"), REFUSED)
+    assert found.keep == {table("items")}
+    assert [one.path for one in found.living] == [path("items")]
+    assert found.objects() == {"public.orders": None}
+    [outcome] = found.revoked()
+    assert (outcome.state, outcome.ended, outcome.subscriptions) == (GrantState.FAILED, frozenset({"ended"}), frozenset({"a"}))
+    assert outcome.reason
+    assert "no column city" in outcome.reason
+
+
+def test_a_claim_in_another_case_narrows_its_table_too() -> None:
+    ended = replace(claim("orders", "ended"), path=TablePath(name="PUBLIC.Orders"))
+    found = surveyed(ended, records=(record("orders", a=SOME),))
+    assert found.narrowing == {ended.path: table("orders")}
+    found.reach[ended.path] = reach("orders", viewed=True)
+    [outcome] = found.revoked()
+    # The claim is found in the ledger by the name that it was made with.
+    assert (outcome.path, outcome.readable, outcome.state) == (ended.path, view("orders"), GrantState.GRANTED)
+
+
+def test_a_table_that_is_wanted_whole_needs_no_look_at_the_ledger() -> None:
+    found = Findings(claims=[claim("orders", "a"), claim("items", "a")], whole={path("orders").key})
+    found.tables = {path("orders"): table("orders"), path("items"): table("items")}
+    assert found.filtered == {path("items")}
+    assert found.allowed(path("orders")) == WHOLE
+    with pytest.raises(KeyError):
+        found.allowed(path("items"))
+    found.records = {path("items").key: record("items", a=SOME, b=OTHER)}
+    assert found.allowed(path("items")) == {SOME, OTHER}
+
+
+@pytest.mark.parametrize(
+    ("reads", "excess"),
+    [
+        ((), False),
+        ((table("items"), view("visits"), view("clients")), False),
+        ((table("visits"),), False),
+        ((table("orders"),), True),
+        ((view("orders"),), True),
+        ((view("unknown"),), True),
+    ],
+)
+def test_a_refused_filter_must_not_leave_what_was_given_before(reads: tuple[Table, ...], excess: bool) -> None:
+    records = (
+        record("orders", viewed=True, a=SOME),
+        record("items", "b"),
+        record("visits", viewed=True, c=SOME),
+        record("clients", a=SOME),
+    )
+    found = Findings(claims=[claim("orders", "a"), claim("clients", "a")], records={one.path.key: one for one in records})
+    found.tables = {path("clients"): table("clients")}
+    found.reach = {path("clients"): reach("clients", viewed=True)}
+    found.refused = {TablePath(name="PUBLIC.ORDERS"): REFUSED}
+    assert found.look_for_excess(login(*reads)) is excess
+    assert found.keep == {table("items"), table("visits"), table("clients")}
+    assert found.objects() == {"public.orders": None, "public.clients": "views.clients_1"}
+
+
+def test_a_table_that_failed_its_proof_is_not_told_as_granted() -> None:
+    found = Findings(claims=[claim("orders", "a")], records={path("orders").key: record("orders", a=SOME)})
+    found.reach = {path("orders"): reach("orders", viewed=True)}
+    found.refused = {path("orders"): REFUSED}
+    assert [outcome.state for outcome in found.granted()] == [GrantState.FAILED]
+    assert found.objects() == {}
