@@ -173,6 +173,21 @@ def test_queries_are_answered_from_what_they_say(system: ModelSession, shop: str
     assert code(system, f'SELECT "id" {orders} WHERE 1=:1') == 1008
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT granted_role FROM dba_role_privs START WITH grantee = :1 CONNECT BY NOCYCLE PRIOR granted_role = grantee",
+        """WITH held (name) AS (
+             SELECT granted_role FROM dba_role_privs WHERE grantee = :1 UNION ALL
+             SELECT p.granted_role FROM held h JOIN dba_role_privs p ON p.grantee = h.name
+           ) SELECT name FROM held""",
+    ],
+)
+def test_roles_are_found_through_roles(system: ModelSession, sql: str) -> None:
+    run(system, "CREATE USER u NO AUTHENTICATION", "CREATE ROLE a", "CREATE ROLE b", "GRANT b TO a", "GRANT a TO u")
+    assert sorted(rows(system, sql, "U")) == [("A",), ("B",)]
+
+
 def test_a_statement_is_undone_by_rollback_and_kept_by_a_definition(system: ModelSession, shop: str) -> None:
     count = 'SELECT COUNT(*) FROM shop."Orders"'
     run(system, 'DELETE FROM shop."Orders" WHERE "id" = 1', 'UPDATE shop."Orders" SET "Region" = \'eu\'')

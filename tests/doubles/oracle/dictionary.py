@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 
 from tests.doubles.oracle import instance_views
 from tests.doubles.oracle.rights import Who, sees
 from tests.doubles.oracle.seam import Column, Value
 from tests.doubles.oracle.state import Database, ObjectGrant, Thing
-from tests.doubles.oracle.syntax import From, Kind, Query, Type
+from tests.doubles.oracle.syntax import Kind, Query, Type, relations
 
 Rows = Iterable[tuple[Value, ...]]
 _TYPES: dict[Kind, Type] = {
@@ -55,18 +55,6 @@ def _scoped(database: Database, who: Who, scope: str, name: str) -> Iterator[tup
             yield row[1:] if scope == "USER" else row
 
 
-def relations(it: object) -> Iterator[tuple[str, ...]]:
-    """The names of all tables and views that a parsed query reads."""
-    if isinstance(it, From) and not isinstance(it.source, Query):
-        yield it.source
-    elif isinstance(it, tuple):
-        for part in it:
-            yield from relations(part)
-    elif is_dataclass(it):
-        for one in fields(it):
-            yield from relations(getattr(it, one.name))
-
-
 def _column(word: str) -> Column:
     name, _, kind = word.partition(":")
     return Column(name, _KINDS.get(kind, "varchar2"), 128 if kind != "t" else 4000)  # type: ignore[arg-type]  # one of the kinds
@@ -82,7 +70,7 @@ def _objects(database: Database, thing: Thing) -> Iterator[tuple[Value, ...]]:
 
 
 def _broken(database: Database, thing: Thing) -> bool:
-    named = {name for name, _ in thing.query.named} if thing.query else set()
+    named = {one.name for one in thing.query.named} if thing.query else set()
     return any(database.find(path, thing.owner) is None and path[-1] not in {"DUAL"} | named for path in relations(thing.query))
 
 

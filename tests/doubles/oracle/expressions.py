@@ -30,6 +30,7 @@ from tests.doubles.oracle.syntax import (
     Not,
     Operation,
     Placeholder,
+    Prior,
     Ref,
     Row,
     Scalar,
@@ -169,6 +170,8 @@ def _parenthesised(at: Cursor) -> Expression:
 
 def _named(at: Cursor) -> Expression:
     offset = at.word.offset
+    if at.take("PRIOR"):
+        return Prior(Ref(at.path(936), offset))
     if at.take("NULL"):
         return Constant(None, "varchar2")
     if at.take("CASE"):

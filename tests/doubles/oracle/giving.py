@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from tests.doubles.oracle.acting import Acting
 from tests.doubles.oracle.cursor import Cursor
-from tests.doubles.oracle.dictionary import relations
 from tests.doubles.oracle.expressions import listed
 from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.rights import Who, holds, may_give, sees
 from tests.doubles.oracle.state import PUBLIC, SYSTEM_PRIVILEGES, Database, ObjectGrant, Thing
+from tests.doubles.oracle.syntax import relations
 
 _ON_TABLES = ("SELECT", "READ", "INSERT", "UPDATE", "DELETE", "ALTER", "INDEX", "REFERENCES")
 _ON = {"TABLE": _ON_TABLES, "VIEW": ("SELECT", "READ", "INSERT", "UPDATE", "DELETE"), "PACKAGE": ("EXECUTE",), "SYNONYM": ()}

@@ -12,14 +12,13 @@ from tests.doubles.oracle import queries
 from tests.doubles.oracle.acting import Acting
 from tests.doubles.oracle.cursor import Cursor
 from tests.doubles.oracle.datatypes import data_type
-from tests.doubles.oracle.dictionary import relations
 from tests.doubles.oracle.expressions import expression, listed
 from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.reading import Reader
 from tests.doubles.oracle.rights import Who, holds, privileges_on, reads, require, sees
 from tests.doubles.oracle.seam import Column
 from tests.doubles.oracle.state import Thing
-from tests.doubles.oracle.syntax import Combined, Query, Ref, Select, Star, Type
+from tests.doubles.oracle.syntax import Combined, Query, Ref, Select, Star, Type, relations
 
 
 def create_table(acting: Acting, at: Cursor) -> None:
@@ -147,7 +146,7 @@ def need_quota(acting: Acting, thing: Thing) -> None:
 def _columns_of_view(acting: Acting, owner: str, query: Query, names: tuple[str, ...]) -> tuple[Column, ...]:
     database = acting.database
     theirs = Who(owner)
-    known = {name for name, _ in query.named}
+    known = {one.name for one in query.named}
     for path in relations(query):
         thing = database.find(path, owner)
         if path[-1] == "DUAL" or (len(path) == 1 and path[0] in known):

@@ -6,16 +6,14 @@ from typing import Literal
 
 from tests.doubles.oracle import expressions
 from tests.doubles.oracle.cursor import Cursor
-from tests.doubles.oracle.syntax import Combined, Condition, Expression, From, Item, Join, Query, Ref, Select, Sort, Star
+from tests.doubles.oracle.syntax import Combined, Condition, Expression, From, Item, Join, Named, Query, Ref, Select, Sort, Star
 
 _AFTER_TABLE = ("LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "JOIN", "OUTER", "OFFSET", "FETCH", "USING", "LIMIT")
 """Keywords that are not reserved, and so could be an alias, but follow a table."""
 
 
 def query(at: Cursor) -> Query:
-    named: list[tuple[str, Query]] = []
-    if at.take("WITH"):
-        named = list(expressions.listed(at, _common))
+    named = expressions.listed(at, _common) if at.take("WITH") else ()
     body = _body(at)
     order: tuple[Sort, ...] = ()
     if at.take("ORDER"):
@@ -32,7 +30,7 @@ def query(at: Cursor) -> Query:
         at.need("UPDATE")
         locks = True
         at.one_of("NOWAIT")
-    return Query(body, tuple(named), order, offset, limit, locks)
+    return Query(body, named, order, offset, limit, locks)
 
 
 def enclosed(at: Cursor) -> Query:
@@ -42,11 +40,15 @@ def enclosed(at: Cursor) -> Query:
     return inner
 
 
-def _common(at: Cursor) -> tuple[str, Query]:
+def _common(at: Cursor) -> Named:
     name = at.name(903)
+    columns: tuple[str, ...] = ()
+    if at.take("("):
+        columns = expressions.listed(at, lambda at: at.name(904))
+        at.need(")", code=907)
     at.need("AS")
     at.need("(", code=906)
-    return name, enclosed(at)
+    return Named(name, columns, enclosed(at))
 
 
 def _fetch(at: Cursor) -> int | None:
@@ -81,12 +83,19 @@ def _part(at: Cursor) -> Select | Combined:
     at.need("FROM", code=923)
     sources = expressions.listed(at, _joined)
     where = expressions.condition(at) if at.take("WHERE") else None
+    start = expressions.condition(at) if at.take("START", "WITH") else None
+    connect: Condition | None = None
+    if at.take("CONNECT", "BY"):
+        at.take("NOCYCLE")
+        connect = expressions.condition(at)
+    elif start:
+        raise at.fault(905)
     group: tuple[Expression, ...] = ()
     if at.take("GROUP"):
         at.need("BY")
         group = expressions.listed(at, expressions.expression)
     having = expressions.condition(at) if at.take("HAVING") else None
-    return Select(items, distinct, sources, where, group, having)
+    return Select(items, distinct, sources, where, group, having, start, connect)
 
 
 def _item(at: Cursor) -> Item:

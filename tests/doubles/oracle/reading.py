@@ -15,29 +15,28 @@ from typing import Any
 
 from tests.doubles.oracle import grouping
 from tests.doubles.oracle.functions import FUNCTIONS, MOMENT, Listagg, like
+from tests.doubles.oracle.hierarchy import hierarchy
 from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.rights import Who, reads, sees
+from tests.doubles.oracle.rownum import without_rownum
 from tests.doubles.oracle.seam import Column, Value
 from tests.doubles.oracle.state import Database, Thing
 from tests.doubles.oracle.syntax import (
-    Both,
     Combined,
-    Compare,
-    Condition,
     Constant,
-    Expression,
     From,
     Item,
     Join,
     Kind,
-    Placeholder,
+    Named,
     Query,
     Ref,
     Select,
     Sort,
     Star,
+    relations,
 )
-from tests.doubles.oracle.translation import Scope, Stored, Translator, kind_of, quoted, sqlite_name, stored
+from tests.doubles.oracle.translation import Scope, Stored, Translator, quoted, sqlite_name, stored
 
 _DUAL = (Column("DUMMY", size=1),)
 
@@ -116,8 +115,8 @@ class _Desk:
         self, query: Query, scope: Scope | None, translator: Translator, *, locking: bool = False
     ) -> tuple[str, tuple[Column, ...]]:
         """The query in SQLite's SQL, and the columns of its answer."""
-        for name, inner in query.named:
-            self.known[name] = self._lay_out(self.answer(inner))
+        for named in query.named:
+            self._lay_out_named(named)
         text, columns, inside = self._body(query.body, scope, translator, locking=locking)
         if query.order:
             text += " ORDER BY " + ", ".join(self._sort(one, columns, inside, translator) for one in query.order)
@@ -155,7 +154,9 @@ class _Desk:
         scope = Scope({alias: {one.name: one.kind for one in self.laid_out[table]} for alias, table in placed.items()}, outer)
         items = [part for item in select.items for part in self._item(item, placed, scope, translator)]
         sources = ", ".join(self._source(source, placed, scope, translator) for source in select.sources)
-        where, limit = _without_rownum(select.where, translator.values)
+        if select.connect:
+            sources = hierarchy(select, placed, scope, translator)
+        where, limit = without_rownum(select.where, translator.values)
         text = f"SELECT {'DISTINCT ' if select.distinct else ''}{', '.join(said for said, _ in items)} FROM {sources}"
         if where:
             text += f" WHERE {translator.condition(where, scope)}"
@@ -166,6 +167,23 @@ class _Desk:
         if limit is not None:
             text = f"SELECT * FROM ({text} LIMIT {limit})"
         return text, tuple(column for _, column in items), scope
+
+    def _lay_out_named(self, named: Named) -> None:
+        """WITH; where the second part of a UNION ALL reads the name, it is asked again for as long as it finds rows."""
+        body = named.query.body
+        if not (isinstance(body, Combined) and any(source == (named.name,) for source in relations(body.right))):
+            self.known[named.name] = self._lay_out(_renamed(self.answer(named.query), named.columns))
+            return
+        if not named.columns or body.operator != "UNION ALL":
+            raise Fault(32039)
+        found = new = _renamed(self.answer(Query(body.left)), named.columns)
+        while new.rows:
+            self.known[named.name] = self._lay_out(new)
+            new = Answer(new.columns, self.answer(Query(body.right)).rows)
+            if any(row in found.rows for row in new.rows):
+                raise Fault(32044)
+            found = Answer(found.columns, found.rows + new.rows)
+        self.known[named.name] = self._lay_out(found)
 
     def _item(self, item: Item, placed: dict[str, str], scope: Scope, translator: Translator) -> list[tuple[str, Column]]:
         if isinstance(item.value, Star):
@@ -240,6 +258,13 @@ class _Desk:
             raise
 
 
+def _renamed(answer: Answer, names: tuple[str, ...]) -> Answer:
+    if names and len(names) != len(answer.columns):
+        raise Fault(32038)
+    columns = tuple(replace(column, name=name) for column, name in zip(answer.columns, names, strict=True)) if names else None
+    return Answer(columns or answer.columns, answer.rows)
+
+
 def _alias(source: From) -> str:
     """What its columns are qualified with; a subquery without an alias has a name that nobody can write."""
     return source.alias or (f" {source.offset}" if isinstance(source.source, Query) else source.source[-1])
@@ -247,33 +272,6 @@ def _alias(source: From) -> str:
 
 def _like(escape: Stored, value: Stored, pattern: Stored) -> int | None:
     return None if value is None or pattern is None else like(value, str(pattern), None if escape is None else str(escape))
-
-
-def _without_rownum(where: Condition | None, values: Sequence[Value]) -> tuple[Condition | None, int | None]:
-    """The condition without `ROWNUM <= n` and the like beside the others, and that n."""
-    match where:
-        case Both("AND", left, right):
-            first, one = _without_rownum(left, values)
-            second, other = _without_rownum(right, values)
-            both = Both("AND", first, second) if first and second else first or second
-            return both, one if other is None else other if one is None else min(one, other)
-        case Compare(operator, Ref(("ROWNUM",), _), right) if (bound := _number(right, values)) is not None:
-            limits = {"<=": bound, "<": bound - 1, "=": 1 if bound == 1 else 0}
-            if operator not in limits:
-                raise Fault(3001)
-            return None, max(limits[operator], 0)
-        case _:
-            return where, None
-
-
-def _number(it: Expression, values: Sequence[Value]) -> int | None:
-    match it:
-        case Constant(int(value), _):
-            return value
-        case Placeholder(_, place) if place < len(values) and kind_of(values[place]) == "number":
-            return int(values[place])  # type: ignore[arg-type]  # a number, as was just asked
-        case _:
-            return None
 
 
 def _meant(value: Stored, kind: Kind) -> Value:

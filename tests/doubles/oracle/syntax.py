@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal
 
 from tests.doubles.oracle.seam import Value
@@ -82,6 +83,13 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Prior:
+    """In CONNECT BY: of the row above."""
+
+    value: Ref
+
+
+@dataclass(frozen=True, slots=True)
 class Scalar:
     query: Query
 
@@ -91,7 +99,7 @@ class Row:
     items: tuple[Expression, ...]
 
 
-Expression = Constant | Placeholder | Ref | Call | Case | Cast | Operation | Scalar | Row
+Expression = Constant | Placeholder | Ref | Call | Case | Cast | Operation | Prior | Scalar | Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +196,10 @@ class Select:
     where: Condition | None
     group: tuple[Expression, ...]
     having: Condition | None
+    start: Condition | None = None
+    """START WITH"""
+    connect: Condition | None = None
+    """CONNECT BY"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +210,32 @@ class Combined:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """WITH name (columns) AS (query)"""
+
+    name: str
+    columns: tuple[str, ...]
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     body: Select | Combined
-    named: tuple[tuple[str, Query], ...] = ()
-    """WITH name AS (..)"""
+    named: tuple[Named, ...] = ()
     order: tuple[Sort, ...] = ()
     offset: int = 0
     limit: int | None = None
     locks: bool = False
     """FOR UPDATE"""
+
+
+def relations(it: object) -> Iterator[tuple[str, ...]]:
+    """The names of all tables and views that a parsed query reads."""
+    if isinstance(it, From) and not isinstance(it.source, Query):
+        yield it.source
+    elif isinstance(it, tuple):
+        for part in it:
+            yield from relations(part)
+    elif is_dataclass(it):
+        for one in fields(it):
+            yield from relations(getattr(it, one.name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -28,6 +28,7 @@ from tests.doubles.oracle.syntax import (
     Not,
     Operation,
     Placeholder,
+    Prior,
     Query,
     Ref,
     Row,
@@ -46,6 +47,8 @@ class Scope:
 
     relations: Mapping[str, Mapping[str, Kind]]
     outer: Scope | None = None
+    prior: Scope | None = None
+    """What PRIOR refers to, in CONNECT BY."""
 
     def column(self, ref: Ref) -> Said | None:
         """Raises `Fault` 918 where two relations have it."""
@@ -88,7 +91,7 @@ class Translator:
             case _:
                 return self._composed(it, scope)
 
-    def _composed(self, it: Call | Case | Operation | Row, scope: Scope) -> Said:
+    def _composed(self, it: Call | Case | Operation | Prior | Row, scope: Scope) -> Said:
         match it:
             case Call():
                 return self._call(it, scope)
@@ -96,6 +99,10 @@ class Translator:
                 return self._case(it, scope)
             case Operation():
                 return self._operation(it, scope)
+            case Prior(value):
+                if scope.prior is None:
+                    raise Fault(976, offset=value.offset)
+                return self.expression(replace(value, parts=value.parts[-1:]), scope.prior)
             case Row(items):
                 return f"({', '.join(self.expression(item, scope)[0] for item in items)})", "varchar2"
 
