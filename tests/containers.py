@@ -7,6 +7,7 @@ does the rest.
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from docker.errors import DockerException
+from pydantic import SecretStr
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import get_docker_host
 from trustme import CA
@@ -21,6 +23,8 @@ from trustme import CA
 from dzgrant.localcloud.databases import NotAvailable, Server
 from dzgrant.localcloud.databases.server import MysqlServer, PostgresqlServer, credentials
 from dzgrant.localcloud.databases.workplace import Workplace, greets, workplace
+from dzgrant.model import Credentials
+from tests.doubles.sqlserver.client import SqlServer
 
 _STARTS_WITHIN = 180.0  # seconds, without the pull of the image
 _TLS = "/var/lib/dzgrant"
@@ -34,8 +38,12 @@ printf %s "$TLS_CERTIFICATE" > {_TLS}/server.pem
 printf %s "$TLS_KEY" > {_TLS}/server.key
 printf 'local all all trust\\nhostssl all all all scram-sha-256\\n' > {_TLS}/pg_hba.conf
 chown -R "$OWNER" {_TLS}
-exec docker-entrypoint.sh "$@"
 """
+_SQLSERVER = "mcr.microsoft.com/mssql/server:2022-latest"
+_SQLSERVER_SETTINGS = f"""
+mkdir -p /var/opt/mssql
+printf '[network]\\ntlscert = {_TLS}/server.pem\\ntlskey = {_TLS}/server.key\\n' > /var/opt/mssql/mssql.conf
+exec"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +113,27 @@ def mysql(authority: CA) -> Iterator[Server]:
 
 
 @contextmanager
+def sqlserver(authority: CA) -> Iterator[Server]:
+    """Its statements are in an event session's file: the server's log has none."""
+    admin = Credentials(username="sa", password=SecretStr(f"{secrets.token_urlsafe(18)}-Aa1"))
+    environment = {"ACCEPT_EULA": "Y", "MSSQL_SA_PASSWORD": admin.password.get_secret_value(), "OWNER": "root"}
+    command = ["/opt/mssql/bin/launch_sqlservr.sh", "/opt/mssql/bin/sqlservr"]
+    with _running(_SQLSERVER, 1433, command, environment, authority, then=_SQLSERVER_SETTINGS, user="root") as it:
+        it.wait(lambda: b"Recovery is complete" in b"".join(it.container.get_logs()))
+        server = SqlServer(
+            flavour=f"SQL Server {_SQLSERVER.partition(':')[2]}",
+            provider="container",
+            host=it.host,
+            port=it.port,
+            ca_file=it.place.ca_file,
+            admin=admin,
+            read_log=lambda: b"".join(it.container.get_logs()).decode(errors="replace") + server.traced(),
+        )
+        server.trace()
+        yield server
+
+
+@contextmanager
 def _mysql_family(name: str, image: str, program: str, authority: CA) -> Iterator[Server]:
     admin = credentials("root")
     environment = {"MYSQL_ROOT_PASSWORD": admin.password.get_secret_value(), "OWNER": "mysql"}
@@ -134,14 +163,24 @@ def _mysql_family(name: str, image: str, program: str, authority: CA) -> Iterato
 
 
 @contextmanager
-def _running(image: str, port: int, command: Sequence[str], environment: dict[str, str], authority: CA) -> Iterator[_Running]:
+def _running(
+    image: str,
+    port: int,
+    command: Sequence[str],
+    environment: dict[str, str],
+    authority: CA,
+    *,
+    then: str = "exec docker-entrypoint.sh",
+    user: str | None = None,
+) -> Iterator[_Running]:
+    """`then`: how the image goes on after the certificate is in its place; `user`: whom it runs as, if not its own."""
     with workplace(authority, ours=True) as place:
         tls = {"TLS_CA": place.ca_file, "TLS_CERTIFICATE": place.certificate, "TLS_KEY": place.key}
         try:
             _knock()
             container = DockerContainer(image).with_exposed_ports(port).with_command(list(command))
             container.with_envs(**environment, **{name: path.read_text() for name, path in tls.items()})
-            container.with_kwargs(entrypoint=["sh", "-c", _ENTRYPOINT, "sh"])
+            container.with_kwargs(entrypoint=["sh", "-c", f'{_ENTRYPOINT}{then} "$@"', "sh"], user=user)
             container.start()
         except DockerException as error:
             raise NotAvailable(f"no {image} from Docker: {error}", do="start Docker") from error

@@ -30,3 +30,7 @@ def provide() -> str | None:
                 ctypes.CDLL(str(folder / library), mode=ctypes.RTLD_GLOBAL)
         os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("LD_LIBRARY_PATH")]))
     return None
+
+
+# Whoever imports this module first may import pyodbc after it.
+provide()

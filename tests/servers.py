@@ -1,6 +1,7 @@
 """Real database servers as fixtures: started once in a session, when the first test asks for one.
 
-`postgresql`, `postgresql_wheel`, `mariadb`, `mysql` are one server each; `server` runs its test on every one of them.
+`postgresql`, `postgresql_wheel`, `mariadb`, `mysql`, `sqlserver` are one server each; `server` runs its test on every one of
+them. `babelfish` is for tests of its own: its catalogue does not say what the contract suite asks for.
 They are this machine's own, with Docker's where it has none, or all Docker's where DZGRANT_TEST_SERVERS=containers.
 One that can't be had skips its tests, with the reason; but no test run goes without PostgreSQL: that is a failure.
 """
@@ -17,6 +18,7 @@ from trustme import CA
 from dzgrant.localcloud import databases
 from dzgrant.localcloud.databases import NotAvailable, Server
 from tests import containers
+from tests.doubles import sqlserver as doubles
 
 Start = Callable[[CA], AbstractContextManager[Server]]
 
@@ -49,7 +51,23 @@ def mysql(authority: CA) -> Iterator[Server]:
     yield from _or_skip(authority, databases.mysql, containers.mysql)
 
 
-_SERVERS = [pytest.param(name, id=name.replace("_", "-")) for name in ("postgresql", "postgresql_wheel", "mariadb", "mysql")]
+@pytest.fixture(scope="session")
+def sqlserver(authority: CA) -> Iterator[Server]:
+    """Docker's where it is asked for; else a double that the real driver logs into."""
+    yield from _or_skip(authority, doubles.start, containers.sqlserver)
+
+
+@pytest.fixture(scope="session")
+def babelfish(authority: CA) -> Iterator[Server]:
+    """A double always: Babelfish is Aurora's own, and has no image."""
+    with doubles.start(authority, babelfish=True) as server:
+        yield server
+
+
+_SERVERS = [
+    pytest.param(name, id=name.replace("_", "-"))
+    for name in ("postgresql", "postgresql_wheel", "mariadb", "mysql", "sqlserver")
+]
 
 
 @pytest.fixture(params=_SERVERS, scope="session")

@@ -15,8 +15,13 @@ from dzgrant.model import Credentials
 from tests.engines.mysql_playground import MysqlPlayground
 from tests.engines.playground import Playground
 from tests.engines.postgresql_playground import PostgresqlPlayground
+from tests.engines.sqlserver_playground import SqlserverPlayground
 
-_PLAYGROUNDS: dict[str, type[Playground]] = {"postgresql": PostgresqlPlayground, "mysql": MysqlPlayground}
+_PLAYGROUNDS: dict[str, type[Playground]] = {
+    "postgresql": PostgresqlPlayground,
+    "mysql": MysqlPlayground,
+    "sqlserver": SqlserverPlayground,
+}
 
 
 @pytest.fixture(params=["superuser", "rds-like"], scope="session")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 import pymysql
+import pyodbc
 import pytest
 from pydantic import SecretStr
 
@@ -22,7 +23,14 @@ from dzgrant.localcloud.databases import Run, Server
 from dzgrant.model import Credentials, Source, Table, TablePath
 from dzgrant.passwords import new_password
 
-SAID_NO = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, pymysql.MySQLError, OSError)
+SAID_NO = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    pymysql.MySQLError,
+    pyodbc.Error,
+    OSError,
+)
 """How a driver says that the server refused, or ended the session."""
 
 OWNER = Owner(domain="dzd_1", project="prj-1", environment="env-1")

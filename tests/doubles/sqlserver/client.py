@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,8 @@ class SqlServer(Server):
         """From here on the server writes every statement into a file of its own, for `traced`. Blocks."""
         with self.connect() as connection:
             connection.execute(
-                "CREATE EVENT SESSION statements ON SERVER ADD EVENT sqlserver.sql_batch_starting, ADD EVENT sqlserver.rpc_starting "
+                "CREATE EVENT SESSION statements ON SERVER "
+                "ADD EVENT sqlserver.sql_batch_starting, ADD EVENT sqlserver.rpc_starting "
                 "ADD TARGET package0.event_file (SET filename = N'/tmp/statements.xel') WITH (MAX_DISPATCH_LATENCY = 1 SECONDS)"
             )
             connection.execute("ALTER EVENT SESSION statements ON SERVER STATE = START")
@@ -102,7 +103,8 @@ class DoubleServer(SqlServer):
 
 
 def _run(connection: pyodbc.Connection, sql: str) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    cursor = connection.cursor()
+    try:
         cursor.execute(sql)
         rows: list[tuple[Any, ...]] = []
         while True:
@@ -110,3 +112,7 @@ def _run(connection: pyodbc.Connection, sql: str) -> list[tuple[Any, ...]]:
                 rows = [tuple(row) for row in cursor.fetchall()]
             if not cursor.nextset():
                 return rows
+    finally:
+        # pyodbc breaks when an error keeps a cursor for longer than its connection, and another thread drops it.
+        with suppress(pyodbc.Error):
+            cursor.close()

@@ -43,6 +43,8 @@ def permit(session: Session, transaction: Transaction, statement: Permit) -> Non
             for minor in minors:
                 key = PermissionKey(kind, major, minor, grantee.id, permission, grantor)
                 _apply(session.database, transaction, statement, key)
+                if statement.verb == "REVOKE" and session.instance.babelfish:
+                    _revoke_as_postgresql(session.database, transaction, key)
 
 
 def _grantee(session: Session, name: str) -> User:
@@ -140,6 +142,13 @@ def _revoke(database: Database, transaction: Transaction, key: PermissionKey, *,
         other for other, state in database.permissions.items() if state == EXCEPTION and replace(other, minor=0) == key
     ]:
         transaction.put(database.permissions, other, None)
+
+
+def _revoke_as_postgresql(database: Database, transaction: Transaction, key: PermissionKey) -> None:
+    """Beneath Babelfish a table's REVOKE takes its columns' grants, and a column's leaves no exception ("REVOKE", Notes)."""
+    for other, state in list(database.permissions.items()):
+        if state == EXCEPTION or (key.minor == 0 and replace(other, minor=0) == key and state != DENY):
+            transaction.put(database.permissions, other, None)
 
 
 def _check_cascade(statement: Permit, state: str | None) -> None:
