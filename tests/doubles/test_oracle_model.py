@@ -360,6 +360,12 @@ class TestAccounts:
         assert oracle.passwords_of("U") == ["third"]
         assert rows(system, status) == [("OPEN",)]
 
+    def test_there_is_no_rollover_before_19_12(self) -> None:
+        old = log_on(instance(Database(version=(19, 11, 0, 0, 0)), MANAGER), "SYSTEM", MANAGER)
+        assert code(old, "CREATE PROFILE slow LIMIT password_rollover_time 1") == 2376
+        run(old, "CREATE USER u IDENTIFIED BY first", "ALTER USER u IDENTIFIED BY second")
+        assert rows(old, "SELECT account_status FROM dba_users WHERE username = 'U'") == [("OPEN",)]
+
     def test_a_verify_function_refuses(self, oracle: ModelInstance, system: ModelSession) -> None:
         oracle.as_sysdba(
             "CREATE OR REPLACE FUNCTION never(username VARCHAR2, password VARCHAR2, old_password VARCHAR2) RETURN BOOLEAN "

@@ -191,12 +191,18 @@ class OraclePlayground(Playground):
 
     @asynccontextmanager
     async def holding(self, holder: Credentials, login: Credentials) -> AsyncIterator[Run]:
+        lock = (
+            "DECLARE handle VARCHAR2(128); got INTEGER; BEGIN "
+            f"DBMS_LOCK.ALLOCATE_UNIQUE('dzgrant login {login.username}', handle); "
+            "got := DBMS_LOCK.REQUEST(handle, DBMS_LOCK.X_MODE, 30, FALSE); END;"
+        )
         async with self.server.session(database=self.database, login=holder) as run:
-            await run(
-                "DECLARE handle VARCHAR2(128); got INTEGER; BEGIN "
-                f"DBMS_LOCK.ALLOCATE_UNIQUE('dzgrant login {login.username}', handle); "
-                "got := DBMS_LOCK.REQUEST(handle, DBMS_LOCK.X_MODE, 30, FALSE); END;"
-            )
+            if holder == self.admin:
+                await run(lock)
+            else:
+                # Unlike in the other engines, only those that were given the package can.
+                with pytest.raises(oracledb.DatabaseError, match="PLS-00201"):
+                    await run(lock)
 
             async def in_dual(sql: str) -> list[tuple[object, ...]]:
                 return await run(f"{sql} FROM dual")

@@ -49,10 +49,10 @@ class ModelSession:
             try:
                 return statements.run(Acting(self.database, self.presence, binds), sql)
             except Fault as fault:
-                self._undo_statement(before)
-                error = fault.said_in(self.presence.language)
-                self.write(f"{self.sid} {self.presence.user}: {error}")
-                raise error from None
+                raise self._refused(before, fault) from None
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                # Like the real server's own faults: the session goes on, and its log says what it was.
+                raise self._refused(before, Fault(600, repr(error))) from error
             finally:
                 self.presence.cancelled = False
                 if not self.presence.ended:
@@ -75,10 +75,13 @@ class ModelSession:
         with self.database.changed:
             end(self.database, self.presence)
 
-    def _undo_statement(self, before: int) -> None:
+    def _refused(self, before: int, fault: Fault) -> OracleError:
         """A statement that fails leaves what the transaction did before it."""
         while len(self.presence.undo) > before:
             self.presence.undo.pop()()
+        error = fault.said_in(self.presence.language)
+        self.write(f"{self.sid} {self.presence.user}: {error}")
+        return error
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from tests.doubles.oracle.seam import Column, Value
 from tests.doubles.oracle.syntax import Query, Type
 
 PUBLIC = "PUBLIC"
+_FIRST_WITH_ROLLOVER = (19, 12)
 _LIMITS = {
     "FAILED_LOGIN_ATTEMPTS": "10",
     "PASSWORD_LIFE_TIME": "180",
@@ -186,7 +187,7 @@ class Database:
     def limit(self, user: User, resource: str) -> str:
         """A limit of the user's profile, after DEFAULT."""
         value = self.profiles[user.profile].limits.get(resource, "DEFAULT")
-        return self.profiles["DEFAULT"].limits[resource] if value == "DEFAULT" else value
+        return self.profiles["DEFAULT"].limits.get(resource, "0") if value == "DEFAULT" else value
 
     def rolling(self, user: User) -> bool:
         """Whether both passwords open now."""
@@ -229,6 +230,8 @@ class Database:
 def born(database: Database, system_password: str) -> Database:
     """As it is after its creation: SYS and SYSTEM, the roles that matter, the profile DEFAULT."""
     database.profiles["DEFAULT"] = Profile("DEFAULT", {**dict.fromkeys(_RESOURCES, "UNLIMITED"), **_LIMITS})
+    if database.version < _FIRST_WITH_ROLLOVER:
+        del database.profiles["DEFAULT"].limits["PASSWORD_ROLLOVER_TIME"]
     for name, password in (("SYS", None), ("SYSTEM", system_password), ("XDB", None)):
         database.add_user(name, password, maintained=True)
     database.roles |= {"DBA", "CONNECT", "RESOURCE", "SELECT_CATALOG_ROLE", "EXECUTE_CATALOG_ROLE"}
