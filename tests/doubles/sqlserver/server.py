@@ -24,10 +24,9 @@ _REPLACED = "The text has been replaced with this comment for security reasons."
 
 @dataclass(slots=True)
 class Double:
-    """The wire's host. `german`: every new session's messages are German."""
+    """The wire's host."""
 
     instance: Instance
-    german: bool = False
     log: list[str] = field(default_factory=list)
 
     def note(self, line: str) -> None:
@@ -35,7 +34,6 @@ class Double:
 
     def log_in(self, login: Login, end: Stream) -> ClientSession:
         """Raises 18456, 18470, or 4060 before 18456."""
-        german.set(self.german)
         try:
             return self._enter(login, end)
         except SqlError as error:
@@ -49,6 +47,7 @@ class Double:
         database = instance.database(name)
         if database is None or database.state != "ONLINE" or rights.user_in(instance, found, database) is None:
             raise SqlError(18456, found.name, before=SqlError(4060, name))
+        german.set(found.language.casefold() in ("german", "deutsch"))
         client = Client(
             number=instance.free_number(),
             login=found,

@@ -5,10 +5,10 @@ From their own pages of the T-SQL reference.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tests.doubles.sqlserver.engine.replies import Done, Reply
+from tests.doubles.sqlserver.engine.replies import Columns, Done, Reply, Row
 from tests.doubles.sqlserver.engine.sources import lookup
 from tests.doubles.sqlserver.model import rights
 from tests.doubles.sqlserver.model.failures import SqlError
@@ -16,7 +16,7 @@ from tests.doubles.sqlserver.model.locks import Deadlock
 from tests.doubles.sqlserver.sql.cursor import Cursor
 from tests.doubles.sqlserver.sql.statements import Execute
 from tests.doubles.sqlserver.sql.syntax import Expression
-from tests.doubles.sqlserver.sql.types import Type, Value
+from tests.doubles.sqlserver.sql.types import INT, SMALLINT, SYSNAME, Type, Value
 
 if TYPE_CHECKING:
     from tests.doubles.sqlserver.engine.session import Session
@@ -37,6 +37,8 @@ _PARAMETERS = {
     },
 }  # fmt: skip
 
+_ODBC_TYPES = (("nvarchar", -9, 4000), ("varbinary", -3, 8000), ("varchar", 12, 8000), ("datetime2", 93, 27))
+
 
 async def execute(session: Session, call: Execute, evaluate: Evaluate, run: Run) -> AsyncIterator[Reply]:
     """Raises 2812 for a procedure that is not there."""
@@ -44,6 +46,10 @@ async def execute(session: Session, call: Execute, evaluate: Evaluate, run: Run)
     values = [(given, await evaluate(session, expression)) for given, expression in call.arguments]
     if name == "sp_executesql":
         async for reply in run(session, str(values[0][1]), _declared(values)):
+            yield reply
+        return
+    if name == "sp_datatype_info_100":
+        for reply in _types(values):
             yield reply
         return
     if name not in _PARAMETERS:
@@ -59,6 +65,16 @@ async def execute(session: Session, call: Execute, evaluate: Evaluate, run: Run)
     if call.into is not None:
         session.assign(call.into, code)
     yield Done()
+
+
+def _types(values: list[tuple[str | None, Value]]) -> Iterator[Reply]:
+    """What the driver asks when it connects: how long a bound value of each ODBC type may be."""
+    wanted = int(str(values[0][1])) if values else 0
+    rows = [(name, number, size) for name, number, size in _ODBC_TYPES if wanted in (0, number)]
+    yield Columns(("TYPE_NAME", "DATA_TYPE", "PRECISION"), (SYSNAME, SMALLINT, INT))
+    for row in rows:
+        yield Row(row)
+    yield Done(len(rows))
 
 
 def _bound(name: str, values: list[tuple[str | None, Value]]) -> Arguments:

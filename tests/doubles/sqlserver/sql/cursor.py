@@ -28,6 +28,10 @@ class Cursor:
     def here(self) -> Token:
         return self._tokens[self._at]
 
+    @property
+    def before(self) -> Token:
+        return self._tokens[max(self._at - 1, 0)]
+
     def ahead(self, steps: int = 1) -> Token:
         return self._tokens[min(self._at + steps, len(self._tokens) - 1)]
 
@@ -56,7 +60,7 @@ class Cursor:
         """102, or 156 where a reserved word stands in the wrong place."""
         found = token or self.here
         if found.kind == "end" and self._at:
-            found = self._tokens[self._at - 1]
+            found = self.before
         return SqlError(156 if found.word in RESERVED else 102, found.text, line=found.line)
 
     def sees(self, *words: str) -> bool:

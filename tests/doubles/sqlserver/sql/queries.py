@@ -225,6 +225,11 @@ def _predicate(at: Cursor) -> Condition:
         return Between(left, low, expression(at), negated)
     if negated:
         raise at.wrong()
+    if at.here.text not in _COMPARISONS:
+        shown = at.here.text or str(at.before.text)
+        raise SqlError(
+            4145, f"An expression of non-boolean type specified in a context where a condition is expected, near '{shown}'."
+        )
     operator = at.one_of(*_COMPARISONS)
     return Compared(operator, left, expression(at))
 

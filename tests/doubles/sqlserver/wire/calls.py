@@ -47,7 +47,10 @@ def _call(name: str, sent: list[tuple[str, Type, Value]]) -> Call:
             return Call(procedure=name, text=str(sent[2][2]), parameters=_named(rest, _declared(sent[1:2])))
         case "sp_execute" | "sp_unprepare":
             return Call(procedure=name, handle=int(str(sent[0][2])), parameters=_named(sent[1:], []))
-    raise Unknown(f"the procedure {name}")
+    # Any other procedure is a batch that executes it.
+    parameters = {f"@P{number}": (kind, value) for number, (_, kind, value) in enumerate(sent, start=1)}
+    given = ", ".join(f"{said} = {name}" if said else name for (said, _, _), name in zip(sent, parameters, strict=True))
+    return Call(procedure="sp_executesql", text=f"EXEC {name} {given}", parameters=parameters)
 
 
 def _declared(sent: list[tuple[str, Type, Value]]) -> list[str]:
