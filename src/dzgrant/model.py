@@ -230,6 +230,16 @@ class GrantState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spare:
+    """A second way in for a principal, beside the one that its secrets hold."""
+
+    login: str
+    """Equal to the login in use: a second password of that one."""
+    until: datetime | None
+    """When it is taken away (UTC); None: a rotation is making it now, and the secrets will hold it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrincipalRecord:
     """What the ledger knows of a principal. Times are UTC."""
 
@@ -240,6 +250,21 @@ class PrincipalRecord:
     consumer_secret: Arn | None
     fence: int
     updated_at: datetime
+    login: str
+    """The one in use: of `Principal.logins`."""
+    password_at: datetime | None = None
+    """When its password was made; None: it is not known."""
+    spare: Spare | None = None
+
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """Every login that may exist, the one in use first."""
+        return tuple(dict.fromkeys((self.login, self.spare.login))) if self.spare else (self.login,)
+
+    @property
+    def openable(self) -> tuple[str, ...]:
+        """The logins that its secrets may hold: not the one that is soon to go."""
+        return self.logins if self.spare and self.spare.until is None else (self.login,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

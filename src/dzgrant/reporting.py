@@ -1,13 +1,13 @@
 """Who hears of an outcome: the log, the metrics, the outcome bus, and DataZone where it waits for an answer.
 
 On the bus an outcome is an event with the source `dzgrant` and the detail-type `Access Granted`, `Access Revoked`,
-`Access Kept`, `Access Failed` or `Access Stuck`. Its detail has these members; what is not known is null:
+`Access Kept`, `Access Failed`, `Access Stuck` or `Access Rotated`. Its detail has these members; what is not known is null:
 
     version         "1"; grows when a member goes or changes its meaning
     domain, project, environment, account, region       the consumer's, in DataZone's and AWS's ids
     subscription    its id
-    engine, host, port, database, table                 what may be read, or no more
-    login           the name of the login
+    engine, host, port, database, table                 what may be read, or no more; of a rotation no table
+    login           the name of the login that the secrets hold
     loginOutcome    of a revoke: dropped, disabled or absent
     readable        of a grant with filters: the view to read instead of the table, `<schema>.<name>`, else null
     columns         of a grant with filters: the columns that can be read, null for all
@@ -63,6 +63,8 @@ class OutcomeKind(StrEnum):
     """It never will be as it is asked."""
     STUCK = "stuck"
     """It can't be yet, and is tried again."""
+    ROTATED = "rotated"
+    """The principal's secrets hold a new password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +73,11 @@ class Outcome:
 
     kind: OutcomeKind
     principal: Principal
-    table: str
+    table: str | None
+    """None: it is about the login, not about one table."""
     seconds: float
+    login: str | None = None
+    """The one that is in use; None: the principal's first."""
     subscription: str | None = None
     reason: str | None = None
     login_outcome: LoginOutcome | None = None
@@ -175,7 +180,7 @@ def _detail(outcome: Outcome) -> dict[str, str | int | float | list[str] | None]
         "port": source.port,
         "database": source.database,
         "table": outcome.table,
-        "login": principal.login,
+        "login": outcome.login or principal.login,
         "loginOutcome": outcome.login_outcome,
         "readable": outcome.readable,
         "columns": list(outcome.columns) if outcome.columns is not None else None,

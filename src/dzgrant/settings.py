@@ -6,6 +6,7 @@ here repeats them. `docs/configuration.md` lists the same fields, and a test kee
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, ValidationError, model_validator
@@ -92,6 +93,15 @@ class Settings(BaseSettings):
     backoff_cap_seconds: float = Field(default=900.0, gt=0, le=36000, description="Longest delay between two tries.")
     drain_seconds: float = Field(default=100.0, ge=0, le=115, description="How long a SIGTERM lets work in progress finish.")
     lease_seconds: float = Field(default=60.0, le=900, description="How long one worker may hold a principal without renewing.")
+    rotate_after_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=3650,
+        description="Age at which a consumer's password is made anew. Unset: only when it is asked for.",
+    )
+    rotation_grace_hours: float = Field(
+        default=24.0, ge=0, le=8760, description="How long the password before a rotation opens still; in Oracle 1 at least."
+    )
     datazone_rate: float = Field(
         default=8.0,
         ge=1,
@@ -127,6 +137,22 @@ class Settings(BaseSettings):
     def effect_seconds(self) -> float:
         """Bound of one step of a saga: long enough for a database statement that first connects and waits for a lock."""
         return self.database_connect_timeout + self.database_lock_timeout + self.database_statement_timeout
+
+    @property
+    def rotation_grace(self) -> timedelta:
+        return timedelta(hours=self.rotation_grace_hours)
+
+    @property
+    def rotate_after(self) -> timedelta | None:
+        return timedelta(days=self.rotate_after_days) if self.rotate_after_days else None
+
+    @model_validator(mode="after")
+    def _grace_ends_before_the_next(self) -> Self:
+        if self.rotate_after is not None and self.rotate_after <= self.rotation_grace:
+            raise PydanticCustomError(
+                "rotation", "DZGRANT_ROTATE_AFTER_DAYS is wrong: it must be longer than DZGRANT_ROTATION_GRACE_HOURS"
+            )
+        return self
 
     @model_validator(mode="after")
     def _lease_outlasts_an_effect(self) -> Self:

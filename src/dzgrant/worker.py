@@ -24,10 +24,11 @@ from dzgrant.ledger import Ledger
 from dzgrant.metrics import Metrics
 from dzgrant.reporting import Reporter
 from dzgrant.saga.converge import Converge
-from dzgrant.saga.journey import Means
-from dzgrant.saga.outcomes import tell
+from dzgrant.saga.outcomes import tell, tell_rotated
 from dzgrant.saga.runner import Runner
+from dzgrant.saga.schedule import Schedule
 from dzgrant.saga.sources import Sources
+from dzgrant.saga.step import Means
 from dzgrant.secrets import Secrets
 from dzgrant.settings import Settings
 
@@ -43,7 +44,9 @@ class Parts:
     ledger: Ledger
     secrets: Secrets
     sources: Sources
+    runner: Runner
     converge: Converge
+    reporter: Reporter
     metrics: Metrics
 
 
@@ -63,7 +66,9 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         runner = Runner(
             Means(ledger=ledger, secrets=secrets, sources=sources),
             tell=partial(tell, reporter),
+            tell_rotated=partial(tell_rotated, reporter),
             effect_seconds=settings.effect_seconds,
+            grace=settings.rotation_grace,
             observe=lambda effect, engine, seconds: metrics.steps.labels(effect, engine).observe(seconds),
         )
         converge = Converge(
@@ -79,7 +84,9 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             ledger=ledger,
             secrets=secrets,
             sources=sources,
+            runner=runner,
             converge=converge,
+            reporter=reporter,
             metrics=metrics,
         )
 
@@ -115,5 +122,20 @@ async def run(settings: Settings) -> None:
         )
         async with serving as port:
             log.info("worker_started", version=__version__, queue=settings.queue_url, table=settings.table, http_port=port)
-            await consumer.run()
+            async with asyncio.TaskGroup() as beside:
+                rotating = beside.create_task(_schedule(parts, settings).run())
+                try:
+                    await consumer.run()
+                finally:
+                    rotating.cancel()
         log.info("worker_stopped")
+
+
+def _schedule(parts: Parts, settings: Settings) -> Schedule:
+    return Schedule(
+        ledger=parts.ledger,
+        runner=parts.runner,
+        reporter=parts.reporter,
+        grace=settings.rotation_grace,
+        older_than=settings.rotate_after,
+    )

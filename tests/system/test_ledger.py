@@ -156,6 +156,9 @@ def active(*grants: GrantOutcome) -> Settlement:
         state=PrincipalState.ACTIVE,
         producer_secret=Arn("arn:producer"),
         consumer_secret=Arn("arn:consumer"),
+        login=principal().login,
+        password_at=None,
+        spare=None,
         grants=grants,
     )
 
@@ -167,7 +170,15 @@ def granted(path: TablePath, *by: str, ended: frozenset[str] = frozenset()) -> G
 
 
 def removed(*grants: GrantOutcome) -> Settlement:
-    return Settlement(state=PrincipalState.REMOVED, producer_secret=None, consumer_secret=None, grants=grants)
+    return Settlement(
+        state=PrincipalState.REMOVED,
+        producer_secret=None,
+        consumer_secret=None,
+        login=principal().login,
+        password_at=None,
+        spare=None,
+        grants=grants,
+    )
 
 
 def gone(path: TablePath, *by: str) -> GrantOutcome:

@@ -41,6 +41,7 @@ RECORD = PrincipalRecord(
     consumer_secret=None,
     fence=1,
     updated_at=NOW,
+    login=PRINCIPAL.login,
 )
 GRANT = GrantRecord(
     principal=PRINCIPAL,

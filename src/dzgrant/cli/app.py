@@ -106,6 +106,22 @@ def reconcile(
 
 
 @app.command()
+def rotate(
+    principals: Annotated[
+        list[str] | None, typer.Argument(metavar="PRINCIPAL...", help="As `grants list` prints them.")
+    ] = None,
+    older_than: Annotated[str | None, typer.Option(help="Instead: all whose password is older, as 30d, 12h or 90m.")] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """New passwords; the ones before open until the grace ends. With --older-than also what was cut off, or is due to end."""
+    from dzgrant.cli import rotate as rotating
+
+    if not rotating.rotate(principals or [], older_than, dry_run=dry_run):
+        raise typer.Exit(1)
+
+
+@app.command()
 def local(
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 picks a free one.")] = 0,
     *,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from dzgrant.ledger import items, keys
@@ -17,6 +18,14 @@ from dzgrant.model import Admin, Principal, PrincipalRecord, PrincipalState
 
 if TYPE_CHECKING:
     from dzgrant.ledger.items import Value
+
+
+class Purpose(Enum):
+    """What a principal is taken for."""
+
+    GRANT = auto()
+    REVOKE = auto()
+    ROTATE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +43,15 @@ def bid(
     admin: Admin,
     seen: Holding | None,
     *,
-    wanted: bool,
+    purpose: Purpose,
     owner: str,
     nonce: str,
     leased_until: int,
     now: datetime,
 ) -> Bid:
-    """`seen`: the principal as last seen, None when the ledger is not known to have it; `wanted`: to grant, not to revoke."""
+    """`seen`: the principal as last seen, None when the ledger is not known to have it."""
     prior = seen.record if seen else None
-    record = _next(principal, admin, prior, wanted=wanted, now=now)
+    record = _next(principal, admin, prior, purpose=purpose, now=now)
     where, given = _unchanged(seen)
     write = change(
         keys.principal(principal),
@@ -63,7 +72,9 @@ def bid(
     return Bid(prior, record, nonce, write)
 
 
-def _next(principal: Principal, admin: Admin, prior: PrincipalRecord | None, *, wanted: bool, now: datetime) -> PrincipalRecord:
+def _next(
+    principal: Principal, admin: Admin, prior: PrincipalRecord | None, *, purpose: Purpose, now: datetime
+) -> PrincipalRecord:
     if prior is None:
         return PrincipalRecord(
             principal=principal,
@@ -73,10 +84,13 @@ def _next(principal: Principal, admin: Admin, prior: PrincipalRecord | None, *, 
             consumer_secret=None,
             fence=1,
             updated_at=now,
+            login=principal.login,
         )
     # Intent before effect: a grant may bring a removed login back, a revoke may leave one that no longer works.
     removed = prior.state is PrincipalState.REMOVED
-    pending = removed if wanted else not removed
+    # A rotation leaves what works working, at every instant.
+    wanted = purpose is Purpose.GRANT
+    pending = removed if wanted else purpose is Purpose.REVOKE and not removed
     # A revoke may come with an older claim's admin; only a grant brings a newer one. As long as something may be left of
     # the principal, its secret lies where its first admin is: another way to the same database must not lead elsewhere.
     newer = wanted and (removed or (admin.account, admin.region) == (prior.admin.account, prior.admin.region))

@@ -32,6 +32,7 @@ from dzgrant.model import (
     Region,
     Scope,
     Source,
+    Spare,
     Table,
     TablePath,
 )
@@ -111,6 +112,13 @@ def tables(of: Principal) -> str:
     return of.login + _TABLES
 
 
+def spare(of: Spare) -> Value:
+    parts: dict[str, AttributeValueTypeDef] = {"login": {"S": of.login}}
+    if of.until is not None:
+        parts["until"] = {"S": of.until.isoformat(timespec="milliseconds")}
+    return {"M": parts}
+
+
 def table(of: Table) -> Value:
     return {"M": {"schema": {"S": of.schema}, "name": {"S": of.name}}}
 
@@ -157,6 +165,9 @@ def holding(item: Item) -> Holding:
             consumer_secret=_arn(item, "consumer_secret"),
             fence=int(item["fence"]["N"]),
             updated_at=_moment(item, "updated_at"),
+            login=_text(item, "login") or _principal(item).login,
+            password_at=_moment(item, "password_at") if "password_at" in item else None,
+            spare=_spare(item),
         ),
         nonce=_text(item, "nonce"),
         leased_until=int(item["leased_until"]["N"]) if "leased_until" in item else 0,
@@ -264,6 +275,13 @@ def _table(item: Item, name: str = "table") -> Table | None:
         return None
     parts = item[name]["M"]
     return Table(schema=parts["schema"]["S"], name=parts["name"]["S"])
+
+
+def _spare(item: Item) -> Spare | None:
+    if "spare" not in item:
+        return None
+    parts = item["spare"]["M"]
+    return Spare(login=parts["login"]["S"], until=_moment(parts, "until") if "until" in parts else None)
 
 
 def _text(item: Item, name: str) -> str | None:

@@ -19,13 +19,13 @@ from cachetools import LRUCache
 
 from dzgrant.errors import EnvironmentEnded, LeaseHeld, Transient
 from dzgrant.ledger import items, keys, listing
-from dzgrant.ledger.bid import Bid, bid
+from dzgrant.ledger.bid import Bid, Purpose, bid
 from dzgrant.ledger.items import Holding
 from dzgrant.ledger.lease import Lease, until
 from dzgrant.ledger.records import Claim, HistoryRecord, Refusal, Settlement
 from dzgrant.ledger.store import Cancelled, Store
 from dzgrant.ledger.writes import Write, batches, change, check, intents, outcomes
-from dzgrant.model import Admin, GrantRecord, GrantState, Principal, PrincipalRecord, Wanted
+from dzgrant.model import Admin, GrantRecord, GrantState, Principal, PrincipalRecord, Spare, Wanted
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -73,7 +73,8 @@ class Ledger:
         """
         guard = [check(keys.ending(principal.environment.id), "attribute_not_exists(#pk)")] if wanted else []
         first, *rest = batches(intents(principal, wanted, unwanted, self._now()), beside=2)
-        lease = await self._take(principal, admin, [*guard, *first], wanted=bool(wanted))
+        purpose = Purpose.GRANT if wanted else Purpose.REVOKE
+        lease = await self._take(principal, admin, [*guard, *first], purpose=purpose)
         try:
             for batch in rest:
                 await self._apply(_held(lease), [*guard, *batch])
@@ -84,7 +85,25 @@ class Ledger:
             raise
         return lease
 
-    async def _take(self, principal: Principal, admin: Admin, writes: Sequence[Write], *, wanted: bool) -> Lease:
+    async def hold(self, known: PrincipalRecord) -> Lease:
+        """Takes a principal to rotate its password: its state stays as it is. Raises `LeaseHeld` while another has it."""
+        return await self._take(known.principal, known.admin, [], purpose=Purpose.ROTATE)
+
+    async def intend(self, lease: Lease, spare: Spare) -> None:
+        """Records what a rotation is about to make, and what it makes it of. Raises `LeaseLost`."""
+        after = await self._store.update(
+            change(
+                keys.principal(lease.principal),
+                sets={"spare": items.spare(spare), "updated_at": items.moment(self._now())},
+                where="#fence = :mine",
+                given={"mine": items.number(lease.fence)},
+            )
+        )
+        if after is None:
+            raise lease.lost("another worker took the lease over")
+        lease.record = replace(lease.record, spare=spare)
+
+    async def _take(self, principal: Principal, admin: Admin, writes: Sequence[Write], *, purpose: Purpose) -> Lease:
         known = self._free.pop(principal.id, None)
         seen = Holding(record=known) if known else None
         for _ in range(_BIDS):
@@ -93,7 +112,7 @@ class Ledger:
                 principal,
                 admin,
                 seen,
-                wanted=wanted,
+                purpose=purpose,
                 owner=self._owner,
                 nonce=uuid4().hex,
                 leased_until=until(self._clock(), self._seconds),
@@ -160,6 +179,9 @@ class Ledger:
             state=settlement.state,
             producer_secret=settlement.producer_secret,
             consumer_secret=settlement.consumer_secret,
+            login=settlement.login,
+            password_at=settlement.password_at,
+            spare=settlement.spare,
             updated_at=self._now(),
         )
         *earlier, last = batches(outcomes(lease.principal, settlement.grants, self._now()))
@@ -279,6 +301,10 @@ class Ledger:
         wish = listing.Filter(subscription=subscription, environment=environment, project=project, source=source, state=state)
         return listing.find(self._store, wish)
 
+    def every_principal(self) -> AsyncIterator[PrincipalRecord]:
+        """All of which something may be left. Eventually consistent."""
+        return listing.principals(self._store)
+
     def refusals(self) -> AsyncIterator[Refusal]:
         """The subscriptions that can't be served. Eventually consistent."""
         return listing.refusals(self._store)
@@ -305,15 +331,21 @@ def _held(lease: Lease) -> Write:
 
 
 def _closing(record: PrincipalRecord) -> Write:
-    secrets = {"producer_secret": record.producer_secret, "consumer_secret": record.consumer_secret}
+    perhaps = {
+        "producer_secret": items.text(record.producer_secret) if record.producer_secret else None,
+        "consumer_secret": items.text(record.consumer_secret) if record.consumer_secret else None,
+        "login": items.text(record.login) if record.login != record.principal.login else None,
+        "password_at": items.moment(record.password_at) if record.password_at else None,
+        "spare": items.spare(record.spare) if record.spare else None,
+    }
     return change(
         keys.principal(record.principal),
         sets={
             "state": items.text(record.state),
             "updated_at": items.moment(record.updated_at),
-            **{name: items.text(arn) for name, arn in secrets.items() if arn is not None},
+            **{name: value for name, value in perhaps.items() if value is not None},
         },
-        removes=(*_LEASE, *(name for name, arn in secrets.items() if arn is None)),
+        removes=(*_LEASE, *(name for name, value in perhaps.items() if value is None)),
         where="#fence = :mine",
         given={"mine": items.number(record.fence)},
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dzgrant.ledger import items, keys
 from dzgrant.ledger.records import HistoryRecord, Refusal
 from dzgrant.ledger.store import Store
-from dzgrant.model import GrantRecord, GrantState
+from dzgrant.model import GrantRecord, GrantState, PrincipalRecord, PrincipalState
 
 if TYPE_CHECKING:
     from dzgrant.ledger.items import Item
@@ -43,6 +43,13 @@ async def find(store: Store, wish: Filter) -> AsyncIterator[GrantRecord]:
         found = _ended(items.history(item)) if wish.state is GrantState.REVOKED else items.grant_record(item)
         if wish.fits(found):
             yield found
+
+
+async def principals(store: Store) -> AsyncIterator[PrincipalRecord]:
+    for state in PrincipalState:
+        if state is not PrincipalState.REMOVED:
+            async for item in store.query(state, keys.PRINCIPAL, attribute="state"):
+                yield items.holding(item).record
 
 
 async def refusals(store: Store) -> AsyncIterator[Refusal]:

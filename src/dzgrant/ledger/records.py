@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from dzgrant.model import Admin, Arn, GrantState, Principal, PrincipalState, Table, TablePath, Wanted
+from dzgrant.model import Admin, Arn, GrantState, Principal, PrincipalState, Spare, Table, TablePath, Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,9 @@ class Settlement:
     state: PrincipalState
     producer_secret: Arn | None
     consumer_secret: Arn | None
+    login: str
+    password_at: datetime | None
+    spare: Spare | None
     grants: tuple[GrantOutcome, ...] = ()
 
 

@@ -17,7 +17,15 @@ _DEFAULT_KEY = "alias/aws/secretsmanager"
 # The operations whose documentation names "The secret is scheduled for deletion" as a cause of InvalidRequestException
 # and that moto carries out all the same (GetSecretValue and UpdateSecret it refuses).
 _NOT_WHEN_SCHEDULED = frozenset(
-    {"PutSecretValue", "PutResourcePolicy", "GetResourcePolicy", "DeleteResourcePolicy", "TagResource", "UntagResource"}
+    {
+        "PutSecretValue",
+        "UpdateSecretVersionStage",
+        "PutResourcePolicy",
+        "GetResourcePolicy",
+        "DeleteResourcePolicy",
+        "TagResource",
+        "UntagResource",
+    }
 )
 
 
@@ -57,6 +65,16 @@ class Backend(SecretsManagerBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.secrets = Store()
+
+    def update_secret_version_stage(
+        self, secret_id: str, version_stage: str, remove_from_version_id: str, move_to_version_id: str
+    ) -> tuple[str, str]:
+        """As moto's, and the version that became AWSCURRENT is read from then on."""
+        told = super().update_secret_version_stage(secret_id, version_stage, remove_from_version_id, move_to_version_id)
+        if version_stage == "AWSCURRENT" and move_to_version_id:
+            secret: Any = self.secrets[secret_id]
+            secret.set_default_version_id(move_to_version_id)
+        return told
 
 
 def admit(call: Call) -> Call | Answer:

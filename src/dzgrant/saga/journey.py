@@ -6,42 +6,35 @@ it writes, so that any of them may have happened before, wholly or in part.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from dzgrant.engines.contract import Database, Dropped, Owner
-from dzgrant.errors import AdminRejected, ConsumerRejected, LeaseLost, Misconfigured, PasswordRejected, Refused, Transient
-from dzgrant.ledger import GrantOutcome, Lease, Ledger, Settlement
+from dzgrant.engines.contract import Database, Dropped, LoginState, Owner, Reach
+from dzgrant.errors import AdminRejected, ConsumerRejected, Misconfigured, PasswordRejected, Refused
+from dzgrant.ledger import GrantOutcome, Lease, Settlement
 from dzgrant.model import (
-    WHOLE,
     Arn,
     Credentials,
     GrantState,
     LoginOutcome,
+    PrincipalRecord,
     PrincipalState,
+    Spare,
     Table,
     TablePath,
 )
 from dzgrant.saga.findings import Findings
 from dzgrant.saga.proof import prove
 from dzgrant.saga.road import REMOVE, Aim, Effect, Progress
-from dzgrant.saga.sources import Sources
-from dzgrant.secrets import Opening, Secrets
+from dzgrant.saga.step import Means, bounded
+from dzgrant.secrets import Opening
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What the effects act through."""
-
-    ledger: Ledger
-    secrets: Secrets
-    sources: Sources
 
 
 class Journey:
@@ -66,6 +59,8 @@ class Journey:
         self.progress = progress
         self.found = found
         self.dropped: Dropped | None = None
+        self._disabled: dict[str, Dropped] = {}
+        self._fresh = False
         self._means = means
         self._told = tell
         self._bound = bound
@@ -96,6 +91,11 @@ class Journey:
             Effect.SETTLE: self._settle,
         }
 
+    @property
+    def login(self) -> str:
+        """The one that the consumer has."""
+        return self._consumer.username if self._consumer else self._lease.record.login
+
     async def perform(self, effect: Effect) -> None:
         """Carries one effect out and notes in `progress` what it showed."""
         try:
@@ -124,15 +124,7 @@ class Journey:
         return await self._means.sources.run(self.principal.source, self._admin, work)
 
     async def _bounded(self, name: object, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            self._lease.check(self._bound)
-        except LeaseLost:
-            await self._lease.renew()
-        try:
-            async with asyncio.timeout(self._bound):
-                await work()
-        except TimeoutError:
-            raise Transient(f"{name} took longer than {self._bound:.0f} s") from None
+        await bounded(self._lease, self._bound, name, work)
 
     async def _each(self, paths: Collection[TablePath], work: Callable[[TablePath], Awaitable[None]]) -> None:
         """Does the work for each table; one that can't be done does not stop the others."""
@@ -175,13 +167,14 @@ class Journey:
         await self._each(self.found.paths, one)
 
     async def _keep_producer_secret(self) -> None:
-        kept = await self._means.secrets.keep_producer(self.principal, self._admin)
+        kept = await self._means.secrets.keep_producer(self.principal, self._admin, self._lease.record.openable)
         self._producer_secret, self._consumer = kept.arn, kept.credentials
+        self._fresh |= kept.fresh
 
     async def _read_consumer_secret(self) -> None:
         found = await self._means.secrets.find_consumer(self.principal)
-        if found is None:
-            raise ConsumerRejected("the consumer secret is gone")
+        if found is None or found.credentials.username not in self._lease.record.openable:
+            raise ConsumerRejected("the consumer secret is gone, or holds a login that is going")
         self._consumer, self._objects = found.credentials, found.objects
 
     async def _set_login(self) -> None:
@@ -190,8 +183,8 @@ class Journey:
         try:
             await self._ensure_login(owner)
         except PasswordRejected:
-            kept = await self._means.secrets.renew_producer(self.principal, self._admin)
-            self._consumer = kept.credentials
+            kept = await self._means.secrets.renew_producer(self.principal, self._admin, self._known_consumer().username)
+            self._consumer, self._fresh = kept.credentials, True
             await self._ensure_login(owner)
         except Refused as foreign:
             for path in self.found.paths:
@@ -202,8 +195,7 @@ class Journey:
     async def _ensure_login(self, owner: Owner) -> None:
         consumer = self._known_consumer()
         password = consumer.password if isinstance(consumer, Credentials) else None
-        login = self.principal.login
-        await self._on_source(lambda database: database.ensure_login(login, password, owner, self._lease))
+        await self._on_source(lambda database: database.ensure_login(consumer.username, password, owner, self._lease))
 
     def _known_consumer(self) -> Opening:
         if self._consumer is None:
@@ -220,16 +212,22 @@ class Journey:
         await self._each(tuple(self.found.tables), one)
         if filtered & self.found.refused.keys():
             # A filter that is refused must not leave what was given before it.
-            login = await self._on_source(lambda database: database.describe(self.principal.login))
-            self.progress = replace(self.progress, excess=self.found.look_for_excess(login))
+            excess = [self.found.look_for_excess(await self._describe(login)) for login in self._lease.record.logins]
+            self.progress = replace(self.progress, excess=any(excess))
         moved = any(self._objects.get(table) != view for table, view in self.found.objects().items())
         self.progress = replace(self.progress, moved=moved)
 
     async def _grant(self, path: TablePath, table: Table) -> None:
-        login, scopes = self.principal.login, self.found.allowed(path)
-        # TODO the adapters' own default, until all of them take scopes
-        more = {} if scopes == WHOLE else {"scopes": scopes}
-        self.found.reach[path] = await self._on_source(lambda database: database.grant(login, table, self._lease, **more))
+        scopes = self.found.allowed(path)
+
+        async def to(login: str) -> Reach:
+            return await self._on_source(lambda database: database.grant(login, table, self._lease, scopes))
+
+        for spare in set(self._lease.record.logins) - {self.login}:
+            # A rotation that has not made it yet gives it what the ledger says then.
+            with suppress(ConsumerRejected):
+                await to(spare)
+        self.found.reach[path] = await to(self.login)
 
     async def _prove(self) -> None:
         consumer = self._known_consumer()
@@ -274,14 +272,30 @@ class Journey:
             self.progress = replace(self.progress, others=others, done=self.progress.done - {Effect.REVOKE_SELECT})
 
     async def _revoke_select(self) -> None:
-        await self._on_source(lambda database: database.revoke(self.principal.login, self.found.keep, self._lease))
+        for login in self._lease.record.logins:
+            await self._revoke(login)
+
+    async def _revoke(self, login: str) -> None:
+        await self._on_source(lambda database: database.revoke(login, self.found.keep, self._lease))
+
+    async def _describe(self, login: str) -> LoginState | None:
+        return await self._on_source(lambda database: database.describe(login))
+
+    async def _drop(self, login: str) -> Dropped:
+        return await self._on_source(lambda database: database.drop(login, self._lease))
 
     async def _unshare(self) -> None:
         await self._means.secrets.unshare(self.principal, self._admin, self._producer_secret)
 
     async def _drop_login(self) -> None:
         try:
-            self.dropped = await self._on_source(lambda database: database.drop(self.principal.login, self._lease))
+            self._disabled.clear()
+            for login in reversed(self._lease.record.logins):
+                self.dropped = await self._drop(login)
+                if self.dropped.outcome is LoginOutcome.DISABLED:
+                    self._disabled[login] = self.dropped
+            # Of two logins, the one that could not go is the one to tell of.
+            self.dropped = next(iter(self._disabled.values()), self.dropped)
         except Refused:
             prior = self._lease.prior
             if self._producer_secret or (prior and prior.state in (PrincipalState.ACTIVE, PrincipalState.DISABLED)):
@@ -320,9 +334,9 @@ class Journey:
 
     async def suspend(self, reason: str) -> None:
         """Gives the lease back with the work undone, and says why in the ledger. Best effort: the message comes again."""
-        granting = self.progress.aim is Aim.GRANT
-        waiting, state = (self.found.paths, None) if granting else (self.found.leaving, GrantState.REVOKING)
-        grants = tuple(GrantOutcome(path=path, state=state, reason=reason) for path in waiting)
+        staying = self.found.paths if self.progress.aim is Aim.GRANT else tuple(self.found.narrowing)
+        waiting = {**dict.fromkeys(staying), **dict.fromkeys(self.found.leaving, GrantState.REVOKING)}
+        grants = tuple(GrantOutcome(path=path, state=state, reason=reason) for path, state in waiting.items())
         await self._means.ledger.settle(self._lease, self._settlement(grants, finished=False))
 
     def _settlement(self, grants: tuple[GrantOutcome, ...], *, finished: bool = True) -> Settlement:
@@ -333,10 +347,24 @@ class Journey:
         elif finished and self.progress.others:
             state = self._lease.prior.state if self._lease.prior else state
         elif finished:
-            disabled = self.dropped is not None and self.dropped.outcome is LoginOutcome.DISABLED
-            state = PrincipalState.DISABLED if disabled else PrincipalState.REMOVED
+            state = PrincipalState.DISABLED if self._disabled else PrincipalState.REMOVED
             producer = consumer = None
-        return Settlement(state=state, producer_secret=producer, consumer_secret=consumer, grants=grants)
+        record = self._left() if finished and producer is None else self._lease.record
+        return Settlement(
+            state=state,
+            producer_secret=producer,
+            consumer_secret=consumer,
+            login=record.login,
+            password_at=datetime.now(UTC) if self._fresh and producer else record.password_at,
+            spare=record.spare,
+            grants=grants,
+        )
+
+    def _left(self) -> PrincipalRecord:
+        """After a removal: the logins that could not go, and are disabled."""
+        first, *second = [login for login in self._lease.record.logins if login in self._disabled] or [self.principal.login]
+        spare = Spare(login=second[0], until=datetime.now(UTC)) if second else None
+        return replace(self._lease.record, login=first, password_at=None, spare=spare)
 
 
 # Their steps are bounded one by one: a principal may have hundreds of tables.

@@ -11,6 +11,7 @@ from dzgrant.model import TablePath, Wanted
 from dzgrant.reporting import Outcome, OutcomeKind, Reporter
 from dzgrant.saga.journey import Journey
 from dzgrant.saga.road import Aim
+from dzgrant.saga.rotation import Rotation
 
 
 async def tell(reporter: Reporter, journey: Journey) -> None:
@@ -33,6 +34,14 @@ async def tell_stuck(reporter: Reporter, claim: Claim | Wanted, error: DzgrantEr
     )
 
 
+async def tell_rotated(reporter: Reporter, rotation: Rotation) -> None:
+    """Reports that a principal's secrets hold a new password. Raises as `tell`."""
+    seconds = time.monotonic() - rotation.began
+    await reporter.outcome(
+        Outcome(kind=OutcomeKind.ROTATED, principal=rotation.principal, table=None, login=rotation.login, seconds=seconds)
+    )
+
+
 def _outcomes(journey: Journey) -> Iterator[Outcome]:
     found, seconds = journey.found, time.monotonic() - journey.began
     for claim in found.claims:
@@ -41,6 +50,7 @@ def _outcomes(journey: Journey) -> Iterator[Outcome]:
         yield Outcome(
             kind=_kind(journey, claim.path),
             principal=journey.principal,
+            login=journey.login,
             table=str(found.tables.get(claim.path, claim.path)),
             subscription=claim.subscription,
             reason=str(failure) if failure else journey.dropped.detail if journey.dropped else None,

@@ -5,28 +5,44 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from weakref import WeakValueDictionary
 
 import structlog
 
 from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused
 from dzgrant.ledger import Claim, Lease
-from dzgrant.model import PrincipalState, Scope, Wanted
+from dzgrant.model import PrincipalRecord, PrincipalState, Scope, Wanted
+from dzgrant.saga import rotation
 from dzgrant.saga.findings import Findings
-from dzgrant.saga.journey import Journey, Means, Tell
+from dzgrant.saga.journey import Journey, Tell
 from dzgrant.saga.road import Aim, Effect, Progress, next_effect
+from dzgrant.saga.rotation import Rotation, Turn
+from dzgrant.saga.step import Means, Observe
 
 log = structlog.stdlib.get_logger(__name__)
 
-Observe = Callable[[Effect, str, float], None]
-"""Told each effect, its engine and the seconds it took."""
+Decide = Callable[[PrincipalRecord], Turn | None]
+"""What a principal is due for, by what the ledger has of it under the lease."""
 
 
 class Runner:
     """Tasks share it; two journeys of one principal never overlap in this process, nor, by the lease, in any two."""
 
-    def __init__(self, means: Means, *, tell: Tell, effect_seconds: float, observe: Observe) -> None:
+    def __init__(
+        self,
+        means: Means,
+        *,
+        tell: Tell,
+        tell_rotated: rotation.Tell,
+        effect_seconds: float,
+        grace: timedelta,
+        observe: Observe,
+    ) -> None:
+        """`grace`: how long what was in use before a rotation opens still."""
         self._means = means
+        self._tell_rotated = tell_rotated
+        self._grace = grace
         self._tell = tell
         self._bound = effect_seconds
         self._observe = observe
@@ -48,6 +64,38 @@ class Runner:
         async with self._locks.setdefault(principal.id, asyncio.Lock()):
             lease = await self._means.ledger.acquire(principal, admin, unwanted=claims)
             return await self._walk(lease, Progress(aim=Aim.REVOKE), Findings(claims=claims))
+
+    async def turn(self, known: PrincipalRecord, decide: Decide) -> Rotation | None:
+        """Rotates or retires what the principal is due for; None: nothing, as for a login by IAM. Raises what stopped it."""
+        if self._means.secrets.by_iam(known.principal):
+            return None
+        async with self._locks.setdefault(known.principal.id, asyncio.Lock()):
+            lease = await self._means.ledger.hold(known)
+            turning = Rotation(
+                means=self._means,
+                lease=lease,
+                bound=self._bound,
+                grace=self._grace,
+                observe=self._observe,
+                tell=self._tell_rotated,
+            )
+            try:
+                turn = decide(lease.record)
+                match turn:
+                    case Turn.ROTATE:
+                        await turning.rotate()
+                    case Turn.RETIRE:
+                        await turning.retire()
+                    case None:
+                        await self._give_back(lease)
+            except LeaseLost:
+                raise
+            except BaseException as error:
+                if isinstance(error, DzgrantError):
+                    error.about(environment=known.principal.environment.id, source=known.principal.source)
+                await self._give_back(lease)
+                raise
+            return turning if turn else None
 
     async def _walk(self, lease: Lease, progress: Progress, found: Findings) -> Journey:
         journey = Journey(

@@ -1,25 +1,17 @@
-"""The two secrets of a principal: the producer's, shared with one role of the consumer account, and the consumer's own copy.
-
-Their names follow from the principal alone, so that whoever comes after a crash finds what is there. A name without a
-tag of ours is somebody else's secret and is refused. Limits and error codes: Secrets Manager's service model, 2017-10-17.
-"""
+"""One secret of a principal, by its name, in one account."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from dzgrant.accounts import Accounts, AwsError, AwsFailure, Role, classify, code
-from dzgrant.errors import DzgrantError, Misconfigured, Refused, Transient
-from dzgrant.model import Admin, Arn, Credentials, IamLogin, Principal, Region
-from dzgrant.passwords import new_password
-from dzgrant.settings import Settings
+from dzgrant.accounts import AwsError, AwsFailure, Role, classify, code
+from dzgrant.errors import DzgrantError, Refused, Transient
+from dzgrant.model import Arn, Credentials, IamLogin, Principal
 
 if TYPE_CHECKING:
     from types_aiobotocore_secretsmanager import SecretsManagerClient
@@ -35,7 +27,7 @@ MARK = "dzgrant"
 
 # The engine words of Secrets Manager's rotation templates, which clients like awswrangler read.
 _ENGINE_WORDS = {"postgresql": "postgres"}
-_POLICY_SECONDS = 5.0
+_CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -57,6 +49,24 @@ class _Found:
     tags: Mapping[str, str]
     scheduled: bool
     """It is to be deleted, and nothing but restoring it is possible until then."""
+    pending: str | None
+    """The version that a rotation made, if its label is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """`id`: VersionId."""
+
+    id: str
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """A producer secret in the midst of a rotation: what is in use (AWSCURRENT), and what is to be (AWSPENDING)."""
+
+    current: Version
+    pending: Version | None
 
 
 class _Value(BaseModel):
@@ -69,133 +79,7 @@ class _Value(BaseModel):
     objects: dict[str, str] = {}
 
 
-class Secrets:
-    """Tasks share it. Raises `Transient`, `Misconfigured`, and `Refused` for a secret that is not dzgrant's."""
-
-    def __init__(self, accounts: Accounts, settings: Settings) -> None:
-        self._accounts = accounts
-        self._producer_key = settings.kms_key_alias
-        self._consumer_key = settings.consumer_kms_key_alias
-        self._recovery_days = settings.secret_recovery_days
-        self._iam_sources = settings.iam_sources
-
-    async def keep_producer(self, principal: Principal, admin: Admin) -> Kept:
-        """The producer secret, made where there is none. One that exists keeps its password: a login may have it."""
-        producer = await self._producer(principal, admin)
-        return await producer.keep(self._new(principal))
-
-    async def renew_producer(self, principal: Principal, admin: Admin) -> Kept:
-        """The producer secret with a new password."""
-        producer = await self._producer(principal, admin)
-        return await producer.renew(self._new(principal))
-
-    async def share(self, principal: Principal, admin: Admin, arn: Arn) -> None:
-        """Lets exactly the consumer role of the principal's account read the producer secret."""
-        environment = principal.environment
-        role = self._accounts.role_arn("consumer", environment.account, environment.region)
-        statement = {
-            "Sid": "DzgrantConsumer",
-            "Effect": "Allow",
-            "Principal": {"AWS": role},
-            "Action": ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
-            "Resource": "*",
-        }
-        client = await self._accounts.secrets("producer", admin.account, admin.region)
-        try:
-            await client.put_resource_policy(
-                SecretId=arn,
-                ResourcePolicy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-                BlockPublicPolicy=True,
-            )
-        except AwsError as error:
-            do = f"deploy deploy/member-account in {environment.account}: the role {role} must exist"
-            raise classify(error, f"the secret {arn} can't be shared", do=do) from error
-
-    async def read_shared(self, principal: Principal, arn: Arn) -> Opening:
-        """Reads the producer secret as the consumer role: the proof of the share. A new policy may take a moment to count."""
-        # A secret lives in its own Region, which need not be the consumer's.
-        client = await self._accounts.secrets("consumer", principal.environment.account, Region(arn.split(":")[3]))
-        patience = AsyncRetrying(
-            retry=retry_if_exception_type(Misconfigured),
-            stop=stop_after_delay(_POLICY_SECONDS),
-            wait=wait_random_exponential(multiplier=0.1, max=1.0),
-            reraise=True,
-        )
-        found: Opening = await patience(_shared, client, arn)
-        return found
-
-    async def keep_consumer(
-        self, principal: Principal, credentials: Opening, objects: Mapping[str, str | None] = _NOTHING
-    ) -> Arn:
-        """The consumer's copy with these credentials and DataZone's tags, made or mended.
-
-        `objects`: for tables, the views that are read for them from now on, or None; what it says of others stays.
-        """
-        consumer = await self._consumer(principal)
-        kept = await consumer.keep(credentials, _merged({}, objects))
-        merged = _merged(kept.objects, objects)
-        if (kept.credentials, kept.objects) != (credentials, merged):
-            await consumer.put(credentials, merged)
-        return kept.arn
-
-    async def point_consumer(self, principal: Principal, objects: Mapping[str, str | None]) -> None:
-        """As `keep_consumer`, for the objects alone. A copy that can't be used is left for the next grant to mend."""
-        consumer = await self._consumer(principal)
-        kept = await consumer.read()
-        if kept is not None and (merged := _merged(kept.objects, objects)) != kept.objects:
-            await consumer.put(kept.credentials, merged)
-
-    async def find_consumer(self, principal: Principal) -> Kept | None:
-        """What the consumer finds; None when there is nothing that it can use, as a password where IAM is asked for now."""
-        consumer = await self._consumer(principal)
-        found = await consumer.read()
-        return found if found and isinstance(found.credentials, IamLogin) is self._by_iam(principal) else None
-
-    async def read_consumer(self, principal: Principal) -> Opening | None:
-        """As `find_consumer`: what opens the tables."""
-        found = await self.find_consumer(principal)
-        return found.credentials if found else None
-
-    async def read_producer(self, principal: Principal, admin: Admin) -> Opening | None:
-        """What the producer keeps; None when there is nothing that can be used."""
-        producer = await self._producer(principal, admin)
-        found = await producer.read()
-        return found.credentials if found else None
-
-    async def unshare(self, principal: Principal, admin: Admin, arn: Arn | None = None) -> None:
-        """Takes the policy off the producer secret. One that is gone, or about to be, is not shared.
-
-        `arn`: as the ledger has it. Without it, here and below, a look (one more call) tells whether the secret is dzgrant's;
-        another's is left alone.
-        """
-        producer = await self._producer(principal, admin)
-        await producer.unshare(arn)
-
-    async def delete_consumer(self, principal: Principal, arn: Arn | None = None) -> None:
-        await (await self._consumer(principal)).delete(arn, self._recovery_days)
-
-    async def delete_producer(self, principal: Principal, admin: Admin, arn: Arn | None = None) -> None:
-        await (await self._producer(principal, admin)).delete(arn, self._recovery_days)
-
-    def _new(self, principal: Principal) -> Opening:
-        if self._by_iam(principal):
-            return IamLogin(username=principal.login)
-        return Credentials(username=principal.login, password=new_password())
-
-    def _by_iam(self, principal: Principal) -> bool:
-        return any(fnmatchcase(str(principal.source), pattern) for pattern in self._iam_sources)
-
-    async def _producer(self, principal: Principal, admin: Admin) -> _Secret:
-        client = await self._accounts.secrets("producer", admin.account, admin.region)
-        return _Secret(client, "producer", principal, self._producer_key)
-
-    async def _consumer(self, principal: Principal) -> _Secret:
-        environment = principal.environment
-        client = await self._accounts.secrets("consumer", environment.account, environment.region)
-        return _Secret(client, "consumer", principal, self._consumer_key)
-
-
-class _Secret:
+class Secret:
     """One secret, by its name, in the account of its client."""
 
     def __init__(self, client: SecretsManagerClient, side: Role, principal: Principal, key: str | None) -> None:
@@ -235,9 +119,10 @@ class _Secret:
             )
         if found.scheduled:
             await self._ask(self._client.restore_secret(SecretId=self.name), "restored")
+            # Who could read the secret in its earlier life must not know a password in this one, nor the next.
+            await self._unlabel(found.pending)
         if not self._tags().items() <= found.tags.items():
             await self._ask(self._client.tag_resource(SecretId=self.name, Tags=_listed(self._tags())), "tagged")
-        # Who could read the secret in its earlier life must not know its password in this one.
         current = None if found.scheduled else await self.read()
         if current and isinstance(current.credentials, type(credentials)):
             return current
@@ -270,9 +155,59 @@ class _Secret:
             raise self._explained(error, "read") from error
         found = _read(answer.get("SecretString"))
         credentials = _credentials(found)
-        if found is None or credentials is None or credentials.username != self._principal.login:
+        if found is None or credentials is None or credentials.username not in self._principal.logins:
             return None
         return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=False, objects=found.objects)
+
+    async def versions(self) -> Versions | None:
+        """None when the secret is not there, or holds no password in use."""
+        current = await self._version(_CURRENT)
+        if current is None:
+            return None
+        return Versions(current=current, pending=await self._version(_PENDING))
+
+    async def _version(self, stage: str) -> Version | None:
+        try:
+            answer = await self._client.get_secret_value(SecretId=self.name, VersionStage=stage)
+        except AwsError as error:
+            if code(error) in _GONE:
+                return None
+            raise self._explained(error, "read") from error
+        found = opening(answer.get("SecretString"))
+        if not isinstance(found, Credentials) or found.username not in self._principal.logins:
+            return None
+        return Version(id=answer["VersionId"], credentials=found)
+
+    async def put_pending(self, credentials: Credentials) -> Version:
+        call = self._client.put_secret_value(
+            SecretId=self.name, SecretString=self._value(credentials, _NOTHING), VersionStages=[_PENDING]
+        )
+        answer = await self._ask(call, "written")
+        return Version(id=answer["VersionId"], credentials=credentials)
+
+    async def promote(self, versions: Versions) -> None:
+        """Makes the pending version the current one, in one step."""
+        if versions.pending is None:
+            raise AssertionError("what is promoted is there")
+        call = self._client.update_secret_version_stage(
+            SecretId=self.name,
+            VersionStage=_CURRENT,
+            MoveToVersionId=versions.pending.id,
+            RemoveFromVersionId=versions.current.id,
+        )
+        await self._ask(call, "promoted")
+
+    async def forget_pending(self) -> None:
+        found = await self._look()
+        if found is not None and not found.scheduled:
+            await self._unlabel(found.pending)
+
+    async def _unlabel(self, version: str | None) -> None:
+        if version is not None:
+            call = self._client.update_secret_version_stage(
+                SecretId=self.name, VersionStage=_PENDING, RemoveFromVersionId=version
+            )
+            await self._ask(call, "unlabelled")
 
     async def unshare(self, arn: Arn | None) -> None:
         await self._unless_gone(arn, lambda secret: self._client.delete_resource_policy(SecretId=secret), "unshared")
@@ -313,7 +248,9 @@ class _Secret:
                 return None
             raise self._explained(error, "described") from error
         tags = {tag.get("Key", ""): tag.get("Value", "") for tag in answer.get("Tags", [])}
-        return _Found(tags=tags, scheduled="DeletedDate" in answer)
+        stages = answer.get("VersionIdsToStages", {})
+        pending = next((version for version, labels in stages.items() if _PENDING in labels), None)
+        return _Found(tags=tags, scheduled="DeletedDate" in answer, pending=pending)
 
     async def _ask(self, call: Awaitable[_Answer], done: str) -> _Answer:
         try:
@@ -325,6 +262,9 @@ class _Secret:
         if code(error) == "InvalidRequestException":
             # A name is still taken for a while after a deletion for ever.
             return Transient(f"the secret {self.name} can't be {done} yet: {code(error)}")
+        if code(error) == "InvalidParameterException":
+            # A label is not where it was a moment ago: this very call was carried out, and its answer lost.
+            return Transient(f"the secret {self.name} can't be {done} now: {code(error)}")
         what = f"the secret {self.name} can't be {done}"
         return classify(error, what, do="give the role its rights on secret and KMS key (docs/security.md)")
 
@@ -361,24 +301,8 @@ class _Secret:
 _GONE = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 
 
-async def _shared(client: SecretsManagerClient, arn: Arn) -> Opening:
-    try:
-        answer = await client.get_secret_value(SecretId=arn)
-    except AwsError as error:
-        do = "let the consumer role read it, and its KMS key decrypt for the consumer account (docs/security.md)"
-        raise classify(error, f"the consumer role can't read the shared secret {arn}", do=do) from error
-    found = _credentials(_read(answer.get("SecretString")))
-    if found is None:
-        raise Transient(f"the shared secret {arn} holds no credentials")
-    return found
-
-
 def _listed(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": name, "Value": value} for name, value in tags.items()]
-
-
-def _merged(known: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
-    return {table: view for table, view in {**known, **changes}.items() if view is not None}
 
 
 def _read(value: str | None) -> _Value | None:
@@ -386,6 +310,11 @@ def _read(value: str | None) -> _Value | None:
         return _Value.model_validate_json(value or "")
     except ValidationError:
         return None
+
+
+def opening(value: str | None) -> Opening | None:
+    """What opens the tables, by a secret's text; None when that is not dzgrant's."""
+    return _credentials(_read(value))
 
 
 def _credentials(found: _Value | None) -> Opening | None:
