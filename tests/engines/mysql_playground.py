@@ -140,6 +140,18 @@ class MysqlPlayground(Playground):
         await self.run(f"CREATE TABLE {quoted(self.other_database)}.salaries (id int)")
         await self.run(f"GRANT SELECT ON {quoted(self.other_database)}.salaries TO {login.username}")
 
+    @asynccontextmanager
+    async def localised(self) -> AsyncIterator[None]:
+        await self.server.execute("SET GLOBAL lc_messages = 'de_DE'")
+        try:
+            with pytest.raises(pymysql.MySQLError) as said:
+                await self.server.execute("SELECT nowhere")
+            if "Unknown" in str(said.value):
+                pytest.skip(f"this {self.server.flavour} comes without messages in German")
+            yield
+        finally:
+            await self.server.execute("SET GLOBAL lc_messages = 'en_US'")
+
     async def has_place(self, name: str) -> bool:
         return bool(await self.run(f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{name}'"))
 

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import asyncpg
+import pytest
+
 from dzgrant.localcloud.databases import Run
 from dzgrant.model import Credentials, Table, TablePath
 from tests.engines.playground import Playground
@@ -108,6 +111,17 @@ class PostgresqlPlayground(Playground):
             async with self.server.session() as run:
                 await run("SET default_transaction_read_only = off")
                 await run(f"ALTER ROLE {admin} RESET default_transaction_read_only")
+
+    @asynccontextmanager
+    async def localised(self) -> AsyncIterator[None]:
+        try:
+            await self.run("ALTER DATABASE shop SET lc_messages = 'de_DE.UTF-8'")
+        except asyncpg.InvalidParameterValueError:
+            pytest.skip(f"the machine of this {self.server.flavour} has no locale de_DE.UTF-8")
+        try:
+            yield
+        finally:
+            await self.run("ALTER DATABASE shop RESET lc_messages")
 
     async def has_place(self, name: str) -> bool:
         return bool(await self.run(f"SELECT FROM pg_namespace WHERE nspname = '{name}'"))

@@ -37,7 +37,7 @@ REJECTED = frozenset(
 NO_LOGIN = frozenset({ER.PASSWORD_NO_MATCH, ER.CANT_CREATE_USER_WITH_GRANT})
 """GRANT to a login that is not there: MariaDB's answer, and MySQL's."""
 NO_GRANT = frozenset({ER.NONEXISTING_GRANT, ER.NONEXISTING_TABLE_GRANT, ER.NO_SUCH_TABLE})
-NO_TABLE = frozenset({ER.NO_SUCH_TABLE, ER.BAD_DB_ERROR})
+NO_TABLE = frozenset({ER.NO_SUCH_TABLE, ER.BAD_DB_ERROR, ER.WRONG_TABLE_NAME})
 NO_RIGHT = frozenset(
     {
         ER.ACCESS_DENIED_ERROR,

@@ -50,6 +50,7 @@ WHERE r.rolname <> current_user AND NOT r.rolsuper AND a.pid IN (
 """
 
 # One row. A null stands for what is missing: the login, or the table. The last two values name the view over the table.
+# As text, since a name may be longer than the server's own can be.
 WAY = """
 SELECT current_user::text AS admin, d.datname::text AS database, r.oid IS NOT NULL AS login_exists,
   shobj_description(r.oid, 'pg_authid') AS comment, c.oid IS NOT NULL AS table_exists,
@@ -74,7 +75,7 @@ SELECT current_user::text AS admin, d.datname::text AS database, r.oid IS NOT NU
    WHERE a.grantee <> r.oid AND (a.grantee = 0 OR pg_has_role(r.oid, a.grantee, 'USAGE'))) AS through
 FROM pg_database d
 LEFT JOIN pg_roles r ON r.rolname = $1
-LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = $2 AND c.relname = $3
+LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = $2::text AND c.relname = $3::text
 WHERE d.datname = current_database()
 """
 

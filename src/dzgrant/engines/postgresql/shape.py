@@ -33,7 +33,7 @@ SELECT current_user::text AS admin, current_database()::text AS database,
         WHERE x.privilege_type = 'SELECT' AND l.rolname IN ($6, $7) ORDER BY 1) AS readers
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.rolname = $1
 LEFT JOIN pg_namespace p ON p.nspname = $4 LEFT JOIN pg_class v ON v.relnamespace = p.oid AND v.relname = $5
-WHERE n.nspname = $2 AND c.relname = $3
+WHERE n.nspname = $2::text AND c.relname = $3::text
 """
 
 
