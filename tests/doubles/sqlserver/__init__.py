@@ -14,9 +14,11 @@ What it models, and from where:
   views and tables are translated to SQLite: nothing in it knows the text of a query. Metadata visibility counts.
 
 What it does not: reads of the catalogue do not wait for another session's uncommitted DDL (writers of the same row do, and
-readers of a table that is being written); plans, indexes, triggers, constraints but NOT NULL, MARS, connection resiliency,
-contained users. Its Babelfish flavour changes what the adapter meets there: nearly every error is 33557097,
-sys.database_permissions is empty, sys.sql_logins is missing, CHECK_POLICY is refused, `]]` in a name does not parse.
+readers of a table that is being written, given or taken); a T-SQL cursor is STATIC, whatever it is declared; there are no
+plans, indexes, triggers, constraints but NOT NULL, no MARS, no reconnecting by the driver, no contained users.
+
+Its Babelfish flavour changes what the adapter meets there: nearly every error is 33557097, sys.database_permissions is empty,
+sys.sql_logins is missing, CHECK_POLICY is refused, `]]` in a name does not parse, and REVOKE is PostgreSQL's.
 
 Its log is as SQL Trace's: the text of a statement that creates or alters a login is replaced by a comment, since the real
 server never shows such a text; all other texts are there in full, with the values of their parameters.

@@ -49,8 +49,9 @@ def resources(session: Session, statement: s.Statement) -> list[Hashable]:
             return [("login", name.casefold())]
         case s.UserStatement(name=name) | s.RoleStatement(name=name) | s.Drop("USER" | "ROLE", (name,)):
             return [(database.name, "user", database.fold(name))]
-        case s.Permit(path=path, grantees=grantees):
-            place = tuple(database.fold(part) for part in path)
+        case s.Permit(kind=kind, path=path, grantees=grantees):
+            thing = lookup(session, database, path[0] if len(path) > 1 else None, path[-1]) if kind == "OBJECT" else None
+            place = thing.id if thing else (kind, *path)
             return [(database.name, "permission", place, database.fold(name)) for name in grantees]
         case s.CreateSchema(name=name) | s.Drop("SCHEMA", (name,)):
             return [(database.name, "schema", database.fold(name))]

@@ -25,7 +25,7 @@ _TRANSACTIONS = count(0x100)
 
 
 class Blocked(Exception):
-    """A read meets what another session has written and not committed."""
+    """A read meets what another session has written, given or taken, and not committed."""
 
     def __init__(self, resource: Hashable) -> None:
         super().__init__(str(resource))
@@ -152,6 +152,13 @@ class Session:
         resource = (database.name, "rows", thing.id)
         if not self.options.dirty_reads and self.instance.locks.held_by_other(self.client.number, resource):
             raise Blocked(resource)
+
+    def settled(self, database: Database, thing: Thing, user: User) -> None:
+        """Raises `Blocked` where another session's transaction is giving or taking what the user has on the object."""
+        for principal in rights.roles_of(database, user):
+            resource = (database.name, "permission", thing.id, database.fold(database.users[principal].name))
+            if self.instance.locks.held_by_other(self.client.number, resource):
+                raise Blocked(resource)
 
     async def lock(self, resource: Hashable, *, shared: bool = False, owner: Owner | None = None) -> None:
         """Held until the transaction ends, unless another owner is given. Raises 1222 or 1205."""

@@ -93,6 +93,7 @@ def check(session: Session, reads: list[Read]) -> None:
         if read.chained:
             continue
         user = session.user_in(read.database)
+        session.settled(read.database, read.thing, user)
         allowed = rights.columns_open(read.database, user, read.thing, "SELECT")
         schema = read.database.schemas[read.thing.schema].name
         place = (read.thing.name, read.database.name, schema)
