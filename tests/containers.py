@@ -22,8 +22,10 @@ from trustme import CA
 
 from dzgrant.localcloud.databases import NotAvailable, Server
 from dzgrant.localcloud.databases.server import MysqlServer, PostgresqlServer, credentials
-from dzgrant.localcloud.databases.workplace import Workplace, greets, workplace
+from dzgrant.localcloud.databases.workplace import HOST, Workplace, greets, workplace
 from dzgrant.model import Credentials
+from tests.doubles.oracle import image as oracle_image
+from tests.doubles.oracle.server import OracleServer
 from tests.doubles.sqlserver.client import SqlServer
 
 _STARTS_WITHIN = 180.0  # seconds, without the pull of the image
@@ -134,6 +136,39 @@ def sqlserver(authority: CA) -> Iterator[Server]:
 
 
 @contextmanager
+def oracle(authority: CA) -> Iterator[Server]:
+    """Behind a TLS front of ours. Its statements are in its audit trail, which hides passwords."""
+    admin = credentials("SYSTEM")
+    container = DockerContainer(oracle_image.IMAGE).with_exposed_ports(1521)
+    container.with_env("ORACLE_PASSWORD", admin.password.get_secret_value())
+    with workplace(authority, ours=True) as place, _started(container, oracle_image.IMAGE, place, 1521) as it:
+        it.wait(lambda: b"DATABASE IS READY TO USE!" in b"".join(it.container.get_logs()))
+
+        def sqlplus(*statements: str) -> str:
+            command = ["sh", "-c", 'printf %s "$1" | sqlplus -S / as sysdba', "sh", oracle_image.script(*statements)]
+            done = it.container.exec(command)
+            if done.exit_code:
+                raise RuntimeError(done.output.decode(errors="replace"))
+            return str(done.output.decode(errors="replace"))
+
+        def as_sysdba(statement: str) -> None:
+            sqlplus(statement)
+
+        sqlplus(*oracle_image.AUDIT, *oracle_image.RDSADMIN)
+        with oracle_image.encrypted(place, it.host, it.port) as port:
+            yield OracleServer(
+                flavour=f"Oracle {oracle_image.IMAGE.partition(':')[2]}",
+                provider="container",
+                host=HOST,
+                port=port,
+                ca_file=place.ca_file,
+                admin=admin,
+                read_log=lambda: sqlplus("SELECT sql_text FROM unified_audit_trail ORDER BY event_timestamp"),
+                as_sysdba=as_sysdba,
+            )
+
+
+@contextmanager
 def _mysql_family(name: str, image: str, program: str, authority: CA) -> Iterator[Server]:
     admin = credentials("root")
     environment = {"MYSQL_ROOT_PASSWORD": admin.password.get_secret_value(), "OWNER": "mysql"}
@@ -176,18 +211,24 @@ def _running(
     """`then`: how the image goes on after the certificate is in its place; `user`: whom it runs as, if not its own."""
     with workplace(authority, ours=True) as place:
         tls = {"TLS_CA": place.ca_file, "TLS_CERTIFICATE": place.certificate, "TLS_KEY": place.key}
-        try:
-            _knock()
-            container = DockerContainer(image).with_exposed_ports(port).with_command(list(command))
-            container.with_envs(**environment, **{name: path.read_text() for name, path in tls.items()})
-            container.with_kwargs(entrypoint=["sh", "-c", f'{_ENTRYPOINT}{then} "$@"', "sh"], user=user)
-            container.start()
-        except DockerException as error:
-            raise NotAvailable(f"no {image} from Docker: {error}", do="start Docker") from error
-        try:
-            yield _Running(container=container, place=place, port=container.get_exposed_port(port))
-        finally:
-            container.stop()
+        container = DockerContainer(image).with_exposed_ports(port).with_command(list(command))
+        container.with_envs(**environment, **{name: path.read_text() for name, path in tls.items()})
+        container.with_kwargs(entrypoint=["sh", "-c", f'{_ENTRYPOINT}{then} "$@"', "sh"], user=user)
+        with _started(container, image, place, port) as it:
+            yield it
+
+
+@contextmanager
+def _started(container: DockerContainer, image: str, place: Workplace, port: int) -> Iterator[_Running]:
+    try:
+        _knock()
+        container.start()
+    except DockerException as error:
+        raise NotAvailable(f"no {image} from Docker: {error}", do="start Docker") from error
+    try:
+        yield _Running(container=container, place=place, port=container.get_exposed_port(port))
+    finally:
+        container.stop()
 
 
 def _knock() -> None:

@@ -415,6 +415,7 @@ class TestSessions:
         system.execute(request, ("a", 0))
         system.execute(request, ("a", 0))
         assert code(other, request, "a", 0) == 20001
+        assert rows(other, "SELECT sid FROM gv$lock WHERE type = 'UL' AND lmode = 6") == [(system.sid,)]
         other.execute(request, ("b", 0))
         waiting = Thread(target=other.execute, args=(request, ("a", 30)))
         waiting.start()

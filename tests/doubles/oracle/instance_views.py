@@ -23,6 +23,12 @@ def _sessions(database: Database, who: Who) -> Iterator[tuple[Value, ...]]:
                None)  # fmt: skip
 
 
+def _locks(database: Database, who: Who) -> Iterator[tuple[Value, ...]]:
+    """Those of DBMS_LOCK, which are held exclusively."""
+    for name, sid in list(database.user_locks.items()):
+        yield (1, sid, "UL", int(name), 0, 6, 0)
+
+
 def _parameters(database: Database, who: Who) -> Rows:
     known = {
         "compatible": database.compatible,
@@ -66,6 +72,8 @@ def _instance(database: Database, who: Who) -> Rows:
 ROWS: dict[str, Callable[[Database, Who], Rows]] = {
     "GV_$SESSION": _sessions,
     "V_$SESSION": lambda database, who: (row[1:] for row in _sessions(database, who)),
+    "GV_$LOCK": _locks,
+    "V_$LOCK": lambda database, who: (row[1:] for row in _locks(database, who)),
     "V_$PARAMETER": _parameters,
     "V_$VERSION": _banner,
     "PRODUCT_COMPONENT_VERSION": lambda database, who: (
@@ -82,10 +90,13 @@ _SESSION = (
     "SID:n SERIAL#:n USERNAME USER#:n SCHEMANAME STATUS TYPE PROGRAM MACHINE OSUSER LOGON_TIME:d SERVICE_NAME CON_ID:n MODULE "
     "BLOCKING_SESSION:n"
 )
+_LOCK = "SID:n TYPE ID1:n ID2:n LMODE:n REQUEST:n"
 _INSTANCE = "INSTANCE_NUMBER:n INSTANCE_NAME HOST_NAME VERSION VERSION_FULL STATUS PARALLEL DATABASE_STATUS"
 DESCRIBED: dict[str, str] = {
     "GV_$SESSION": f"INST_ID:n {_SESSION}",
     "V_$SESSION": _SESSION,
+    "GV_$LOCK": f"INST_ID:n {_LOCK}",
+    "V_$LOCK": _LOCK,
     "V_$PARAMETER": "NUM:n NAME TYPE:n VALUE:t DISPLAY_VALUE:t ISDEFAULT",
     "V_$VERSION": "BANNER BANNER_FULL:t BANNER_LEGACY CON_ID:n",
     "PRODUCT_COMPONENT_VERSION": "PRODUCT VERSION VERSION_FULL STATUS",

@@ -23,13 +23,11 @@ class ModelSession:
     presence: Presence
     write: Callable[[str], None]
 
-    @property
-    def sid(self) -> int:
-        return self.presence.sid
+    sid: int = field(init=False)
+    serial: int = field(init=False)
 
-    @property
-    def serial(self) -> int:
-        return self.presence.serial
+    def __post_init__(self) -> None:
+        self.sid, self.serial = self.presence.sid, self.presence.serial
 
     @property
     def killed(self) -> bool:
@@ -89,19 +87,16 @@ class ModelInstance:
     database: Database
     log: list[str] = field(default_factory=list)
     """Every statement, as an audit trail keeps it: `IDENTIFIED BY *` instead of a password."""
+    version: tuple[int, int, int, int, int] = field(init=False)
+    services: Sequence[str] = field(init=False)
+    sids: Sequence[str] = field(init=False)
     _serials: count[int] = field(default_factory=lambda: count(101))
 
-    @property
-    def version(self) -> tuple[int, int, int, int, int]:
-        return self.database.version
-
-    @property
-    def services(self) -> Sequence[str]:
-        return (self.database.pluggable, "FREE")
-
-    @property
-    def sids(self) -> Sequence[str]:
-        return (self.database.pluggable, "FREE")
+    def __post_init__(self) -> None:
+        self.version = self.database.version
+        self.services = (self.database.pluggable, "FREE")
+        # A listener may be told to take the name of a service for a SID (USE_SID_AS_SERVICE).
+        self.sids = self.services
 
     def passwords_of(self, user: str) -> Sequence[str]:
         with self.database.changed:

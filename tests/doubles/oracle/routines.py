@@ -33,6 +33,9 @@ class Routine:
 
     def arguments(self, given: Mapping[str, Value]) -> dict[str, Value] | None:
         """With the defaults; None when they do not fit."""
+        if "LOCKHANDLE" in self.defaults:
+            # A lock is known by its handle, or else by its `id`.
+            given = {"LOCKHANDLE" if name == "ID" else name: value for name, value in given.items()}
         if given.keys() - self.defaults.keys():
             return None
         both = {**self.defaults, **given}
