@@ -1,7 +1,7 @@
 """What the server's own catalogue says: one batch each, so that one round trip brings all that a decision needs.
 
 A member of db_owner sees all of its database; ALTER ANY LOGIN shows the logins. Names are bound as values here. Babelfish
-leaves sys.database_permissions empty: what a login holds there is unknown, and taken for anything.
+leaves sys.database_permissions empty, so that there dzgrant's own records stand for it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dzgrant.engines.postgresql.marker import Marker
+from dzgrant.engines.sqlserver import babelfish as babelfish_records
 from dzgrant.engines.sqlserver.session import Row
 from dzgrant.engines.sqlserver.statements import SCHEMA_MARKER, marker_name, sid
 from dzgrant.model import ALTERNATE, Table, TablePath
@@ -20,7 +21,7 @@ _GRANTED = "GW"
 
 
 class Reader(Protocol):
-    def fetch(self, batch: str, *values: str | bytes) -> list[list[Row]]: ...
+    def fetch(self, batch: str, *values: str | int) -> list[list[Row]]: ...
 
 
 # Tables whose path is as long as this one; which of them are the same in another case is not for a collation to say.
@@ -233,13 +234,15 @@ class Access:
 _LEVELS = {0: "database", 1: "table", 3: "schema"}
 
 
-def access(reader: Reader, login: str, table: Table) -> Access | None:
+def access(reader: Reader, login: str, table: Table, *, babelfish: bool) -> Access | None:
     """None: there is no such table or view."""
     place = table.schema, table.name
     found, permissions, edges, users = reader.fetch(_ACCESS, *place, *place, login)
     if not found:
         return None
     user = int(users[0][0]) if users else None
+    if babelfish:
+        permissions = [(1, column, "SELECT", "G", user, login) for column in recorded(reader, login).get(table, ())]
     return Access(
         owner=found[0][1],
         user=user,
@@ -280,7 +283,20 @@ class Held:
     """Who gave it, where that is neither the owner nor dbo."""
 
 
-def held(reader: Reader, login: str) -> list[Held]:
+def recorded(reader: Reader, login: str) -> dict[Table, frozenset[str | None]]:
+    """On Babelfish, what dzgrant granted: each table with its columns, None among them for the whole."""
+    prefix = babelfish_records.prefix(login)
+    [rows] = reader.fetch(babelfish_records.RECORDS, len(prefix), prefix)
+    return dict(babelfish_records.read(value) for (value,) in rows)
+
+
+def held(reader: Reader, login: str, *, babelfish: bool) -> list[Held]:
+    if babelfish:
+        return [
+            Held(on=table, column=column, permission="SELECT", grantable=False, grantor=None)
+            for table, columns in recorded(reader, login).items()
+            for column in columns
+        ]
     [rows] = reader.fetch(_HELD, login)
     return [
         Held(

@@ -43,7 +43,7 @@ class Desk:
     pool: QueuePool
     watch: Watch
 
-    def fetch(self, batch: str, *values: str | bytes, cure: str | None = None) -> list[list[Row]]:
+    def fetch(self, batch: str, *values: str | int, cure: str | None = None) -> list[list[Row]]:
         """A batch outside of any transaction: the rows of each result."""
         with self.session() as session:
             return session.fetch(batch, *values, cure=cure)

@@ -99,7 +99,7 @@ def _described(desk: Desk, login: str) -> LoginState | None:
         found = catalogue.account(session, login, babelfish=session.babelfish)
         if found.sid is None:
             return None
-        held = catalogue.held(session, login)
+        held = catalogue.held(session, login, babelfish=session.babelfish)
     tables = {one.on for one in held if isinstance(one.on, Table) and one.permission == "SELECT"}
     return LoginState(
         marked=found.own,

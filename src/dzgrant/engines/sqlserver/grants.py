@@ -19,7 +19,7 @@ from sqlalchemy.dialects.mssql import base as mssql
 from dzgrant.engines import filters
 from dzgrant.engines.contract import Owner, Permit, Reach, Readable, views_in
 from dzgrant.engines.postgresql.marker import Marker, admitted
-from dzgrant.engines.sqlserver import catalogue, statements
+from dzgrant.engines.sqlserver import babelfish, catalogue, statements
 from dzgrant.engines.sqlserver.catalogue import Access, Account, Views
 from dzgrant.engines.sqlserver.connections import Desk
 from dzgrant.engines.sqlserver.failures import Blocked, Gone, ViewHeld
@@ -116,7 +116,7 @@ class _Grant:
         return Reach(readable=readable, public=through is not None, through=through), narrowed
 
     def _access(self) -> Access:
-        access = catalogue.access(self.transaction, self.login, self.table)
+        access = catalogue.access(self.transaction, self.login, self.table, babelfish=self.transaction.babelfish)
         if access is None:
             raise Refused(f"no table {self.table}", do="publish it again under its new name").about(
                 source=self.desk.source, table=self.table
@@ -138,7 +138,7 @@ class _Grant:
         if access.selects is whole and access.columns == wanted and not access.excepted and not self.transaction.babelfish:
             return readable, frozenset()
         self._take(access, keep=wanted)
-        self._run([statements.grant_select(self.table, self.login, columns)])
+        self._run([statements.grant_select(self.table, self.login, columns), *self._records(self.table, columns)])
         left_view = self._leave_view()
         narrower = not whole and (left_view or access.selects or bool(access.columns - wanted))
         self._verify(selects=whole, columns=wanted)
@@ -153,13 +153,19 @@ class _Grant:
         if changed:
             self._change_view([statements.set_view(view, reading.select)])
         if known is None or self.login not in known.readers or self.transaction.babelfish:
-            self._run([statements.grant_select(view, self.login)])
+            self._run([statements.grant_select(view, self.login), *self._records(view, None)])
         narrowed = known.readers & _both(self.login) if known and changed else frozenset[str]()
         if access.selects or access.columns or self.transaction.babelfish:
             self._take(access, keep=frozenset())
+            self._run([babelfish.forget(self.login, self.table)] if self.transaction.babelfish else [])
             self._verify(selects=False, columns=frozenset())
+        if access.selects or access.columns:
             narrowed |= {self.login}
         return Readable(table=view, columns=reading.columns), narrowed
+
+    def _records(self, table: Table, columns: Sequence[str] | None) -> Iterator[str]:
+        if self.transaction.babelfish:
+            yield babelfish.record(self.login, table, columns)
 
     def _take(self, access: Access, *, keep: frozenset[str]) -> None:
         """Everything on the table but these columns; the table's own grant first."""
@@ -170,10 +176,12 @@ class _Grant:
         )
 
     def _verify(self, *, selects: bool, columns: frozenset[str]) -> None:
-        """Babelfish's catalogue does not say it; the proof does."""
+        """On Babelfish the proof alone tells."""
+        if self.transaction.babelfish:
+            return
         access = self._access()
         as_wanted = access.selects is selects and access.columns == columns and not access.excepted
-        if not as_wanted and not self.transaction.babelfish:
+        if not as_wanted:
             raise Misconfigured(
                 f"{self.login} holds what others granted on {self.table}, beside what it is to have",
                 do=f"look at sys.database_permissions for {self.login}, and revoke it as its grantor",
@@ -192,7 +200,9 @@ class _Grant:
         views = catalogue.views(self.transaction, views_in(self.login), babelfish=self.transaction.babelfish)
         name = filters.view_name(self.table, NAME_BYTES)
         left = [view for view in views.views if view.table.name == name and self.login in view.readers]
-        self._run(statements.revoke("SELECT", view.table, None, self.login, grantor=None, ever=False) for view in left)
+        for view in left:
+            self._run([statements.revoke("SELECT", view.table, None, self.login, grantor=None, ever=False)])
+            self._run([babelfish.forget(self.login, view.table)] if self.transaction.babelfish else [])
         self._change_view(drop_unread(views, gone={view.table for view in left}, without=self.login))
         return bool(left)
 

@@ -1,7 +1,7 @@
 """Taking access away, so that a consumer can't stand in the way.
 
-What goes is what the catalogue says the login was given, whatever it is called now. On Babelfish the catalogue says nothing,
-so there SELECT is revoked on every table and view that is not to keep.
+What goes is what the catalogue says the login was given, whatever it is called now. On Babelfish, whose catalogue says
+nothing, SELECT is revoked on every table and view that is not to keep.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import structlog
 
 from dzgrant.engines.contract import Dropped, Permit, views_in
 from dzgrant.engines.filters import view_name
-from dzgrant.engines.sqlserver import catalogue, statements
+from dzgrant.engines.sqlserver import babelfish, catalogue, statements
 from dzgrant.engines.sqlserver.catalogue import Held
 from dzgrant.engines.sqlserver.connections import Desk
 from dzgrant.engines.sqlserver.failures import Blocked
@@ -56,13 +56,25 @@ def _revocations(transaction: Transaction, login: str, keep: Collection[Table]) 
     kept = {view_name(table, NAME_BYTES) for table in keep}
     stays = {view.table for view in views.views if view.table.name in kept} | set(keep)
     if transaction.babelfish:
-        for table in catalogue.everything(transaction):
-            if table not in stays and "]" not in f"{table.schema}{table.name}":
-                yield statements.revoke("SELECT", table, None, login, grantor=None, ever=False)
-    for one in _table_first(catalogue.held(transaction, login)):
-        if not (isinstance(one.on, Table) and one.on in stays):
-            yield statements.revoke(one.permission, one.on, one.column, login, grantor=one.grantor, ever=one.grantable)
+        yield from _revocations_of_babelfish(transaction, login, stays)
+    else:
+        for one in _table_first(catalogue.held(transaction, login, babelfish=False)):
+            if not (isinstance(one.on, Table) and one.on in stays):
+                yield statements.revoke(one.permission, one.on, one.column, login, grantor=one.grantor, ever=one.grantable)
     yield from drop_unread(views, gone={view.table for view in views.views} - stays, without=login)
+
+
+def _revocations_of_babelfish(transaction: Transaction, login: str, stays: Collection[Table]) -> Iterator[str]:
+    """From every table there is, since dzgrant's records don't hold what others granted."""
+    records = catalogue.recorded(transaction, login)
+    for table in catalogue.everything(transaction):
+        # One that can't be parsed was never granted.
+        if table not in stays and "]" not in f"{table.schema}{table.name}":
+            columns = sorted(column for column in records.get(table, ()) if column is not None)
+            for column in (None, *columns):
+                yield statements.revoke("SELECT", table, column, login, grantor=None, ever=False)
+    for table in sorted(records.keys() - stays):
+        yield babelfish.forget(login, table)
 
 
 def _table_first(held: Collection[Held]) -> list[Held]:
@@ -117,9 +129,12 @@ def _remove(desk: Desk, login: str, permit: Permit) -> list[str]:
         own(login, found, permit)
         if owned := catalogue.owned(transaction, login):
             return [f"owns {one}" for one in owned]
+        # On SQL Server all that the user was given goes with it.
         views = catalogue.views(transaction, views_in(login), babelfish=transaction.babelfish)
-        changes = [statements.drop_user(login)] if found.user is not None else []
-        changes += drop_unread(views, gone={view.table for view in views.views}, without=login)
+        unread = drop_unread(views, gone={view.table for view in views.views}, without=login)
+        changes = list(_revocations(transaction, login, ()) if transaction.babelfish else unread)
+        if found.user is not None:
+            changes.append(statements.drop_user(login))
         if found.sid is not None:
             changes.append(statements.drop_login(login))
         transaction.commit(*changes, statements.unmark(login), cure=statements.let_change_logins(desk.admin.username))

@@ -45,7 +45,7 @@ class Session:
         if not babelfish and int(version.split(".")[0]) < _OLDEST:
             raise Unsupported(f"{source}: SQL Server {version} is too old", do="upgrade it to SQL Server 2017 or newer")
 
-    def fetch(self, batch: str, *values: str | bytes, cure: str | None = None) -> list[list[Row]]:
+    def fetch(self, batch: str, *values: str | int, cure: str | None = None) -> list[list[Row]]:
         """All rows of each result of a batch. `cure`: what a person runs where the admin lacks a right."""
         self.watch.allow(self._limits.statement_timeout + self._limits.connect_timeout)
         cursor = self._driver.cursor()
@@ -101,7 +101,7 @@ class Transaction:
         self.babelfish = session.babelfish
         self.committed = False
 
-    def fetch(self, batch: str, *values: str | bytes) -> list[list[Row]]:
+    def fetch(self, batch: str, *values: str | int) -> list[list[Row]]:
         return self._session.fetch(batch, *values)
 
     def run(self, *changes: str, cure: str | None = None) -> None:

@@ -167,6 +167,23 @@ def unmark(login: str) -> str:
     return _sql("EXEC sys.sp_dropextendedproperty @name = {name}", name=_Literal(marker_name(login)))
 
 
+def set_property(name: str, value: str) -> str:
+    words = (
+        "IF EXISTS (SELECT 1 FROM sys.extended_properties WHERE class = 0 AND name = {name})"
+        " EXEC sys.sp_updateextendedproperty @name = {name}, @value = {value}"
+        " ELSE EXEC sys.sp_addextendedproperty @name = {name}, @value = {value}"
+    )
+    return _sql(words, name=_Literal(name), value=_Literal(value))
+
+
+def forget_property(name: str) -> str:
+    words = (
+        "IF EXISTS (SELECT 1 FROM sys.extended_properties WHERE class = 0 AND name = {name})"
+        " EXEC sys.sp_dropextendedproperty @name = {name}"
+    )
+    return _sql(words, name=_Literal(name))
+
+
 def grant_select(table: Table, login: str, columns: Collection[str] | None = None) -> str:
     which = " ({columns})" if columns else ""
     return _sql(f"GRANT SELECT ON OBJECT::{{table}}{which} TO {{login}}", table=table, login=login, columns=list(columns or ()))
