@@ -20,6 +20,7 @@ from dzgrant.model import (
     Region,
     Scope,
     Source,
+    Spare,
     Table,
     TablePath,
 )
@@ -168,3 +169,13 @@ def test_a_table_that_is_readable_beside_its_view_is_too_much() -> None:
 def test_a_filter_that_changed_since_is_a_difference(recorded: GrantRecord, now: Scope) -> None:
     seen = replace(GOOD, login=replace(LOGIN, tables=(recorded.readable or TABLE,)))
     assert every(view(seen, recorded, scope=now)) == ["recorded with other filters than those of the approval now"]
+
+
+def test_a_second_login_is_a_rotation_s_alone() -> None:
+    rotating = replace(RECORD, spare=Spare(login=PRINCIPAL.logins[1], until=None))
+    both = replace(GOOD, second=LOGIN)
+    assert view(both, GRANT, record=rotating).agrees
+    assert every(view(both, GRANT)) == ["a second login is there, and no rotation goes on"]
+    reads_more = replace(both, second=replace(LOGIN, tables=(TABLE, Table(schema="public", name="clients"))))
+    assert every(view(reads_more, GRANT, record=rotating)) == ["the second login can read public.clients, which nobody wants"]
+    assert every(view(replace(GONE, second=LOGIN), desired=())) == ["the second login is still there"]

@@ -69,6 +69,7 @@ def test_a_principal(golden: dict[tuple[str, str], Item]) -> None:
             consumer_secret=Arn("arn:consumer"),
             fence=2,
             updated_at=WHEN,
+            login=PRINCIPAL.login,
         )
     )
 

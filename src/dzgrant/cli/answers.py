@@ -18,7 +18,7 @@ class _Answer(BaseModel):
 
 
 class Place(_Answer):
-    """Whose login it is, and on which database. `principal` is `<environment>/<source key>`."""
+    """Whose login it is, and on which database. `principal` is `<environment>/<source key>`; `login` its first login's name."""
 
     principal: str
     login: str
@@ -133,9 +133,17 @@ class Event(_Answer):
 
 
 class Login(_Answer):
-    """A principal as the ledger has it; secrets are ARNs."""
+    """A principal as the ledger has it; secrets are ARNs.
+
+    `in_use`: the login that the secrets hold, of two whose names differ in their end; `spare`: what opens beside it until
+    then, while a rotation goes on (null) or its grace lasts; the same login, with its password before, where an engine has two.
+    """
 
     place: Place
+    in_use: str
+    password_made: datetime | None
+    spare: str | None
+    spare_until: datetime | None
     state: PrincipalState
     producer_secret: str | None
     consumer_secret: str | None
@@ -145,6 +153,10 @@ class Login(_Answer):
     def of(cls, record: PrincipalRecord) -> Self:
         return cls(
             place=Place.of(record.principal),
+            in_use=record.login,
+            password_made=record.password_at,
+            spare=record.spare.login if record.spare else None,
+            spare_until=record.spare.until if record.spare else None,
             state=record.state,
             producer_secret=record.producer_secret,
             consumer_secret=record.consumer_secret,

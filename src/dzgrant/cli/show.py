@@ -79,11 +79,20 @@ def _all(shown: Shown) -> Group:
     return Group(*parts, history)
 
 
+def _before(login: Login) -> list[tuple[str, str]]:
+    if login.spare is None:
+        return []
+    until = f"until {moment(login.spare_until)}" if login.spare_until else "is being made by a rotation"
+    return [("opens, too", f"{'its password before' if login.spare == login.in_use else login.spare}, {until}")]
+
+
 def _login(login: Login) -> Table:
     place = login.place
     lines = Table.grid(padding=(0, 2))
     for name, value in (
-        ("login", f"{place.login} on {place.source}"),
+        ("login", f"{login.in_use} on {place.source}"),
+        ("password of", moment(login.password_made) if login.password_made else "unknown"),
+        *_before(login),
         ("state", f"{login.state} since {moment(login.updated)}"),
         ("environment", f"{place.environment} of project {place.project} in domain {place.domain}"),
         ("account", f"{place.account}, {place.region}"),

@@ -23,6 +23,8 @@ class Seen:
     consumer_secret: bool
     opens: bool | None
     """Whether the consumer secret logs in and reads a table; None: there is no secret, or no table, to try."""
+    second: LoginState | None = None
+    """The principal's other login, which a rotation makes or leaves behind for a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,8 @@ def _differences(seen: Seen, *, living: bool, record: PrincipalRecord | None, gr
     if not living:
         if seen.login and (seen.login.enabled or record is None or record.state is not PrincipalState.DISABLED):
             yield "the login is still there"
+        if seen.second and (seen.second.enabled or record is None or record.state is not PrincipalState.DISABLED):
+            yield "the second login is still there"
         yield from (f"the {whose} secret is still there" for whose, there in secrets.items() if there)
         return
     if seen.login is None:
@@ -144,6 +148,11 @@ def _differences(seen: Seen, *, living: bool, record: PrincipalRecord | None, gr
         yield "the consumer secret does not open the login"
     known = {table for grant in grants for table in (grant.table, grant.readable)} | set(seen.tables.values())
     yield from (f"the login can read {table}, which nobody wants" for table in _tables(seen.login) if table not in known)
+    yield from (
+        f"the second login can read {table}, which nobody wants" for table in _tables(seen.second) if table not in known
+    )
+    if seen.second and (record is None or record.spare is None):
+        yield "a second login is there, and no rotation goes on"
 
 
 def _tables(login: LoginState | None) -> tuple[Table, ...]:

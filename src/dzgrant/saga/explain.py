@@ -99,16 +99,22 @@ async def _view(subscription: str, principal: Principal, wanted: Sequence[Wanted
         desired={one.path: one.scope for one in mine},
         record=record,
         grants=grants,
-        seen=await _seen(principal, admin, paths, grants, sides)
+        seen=await _seen(principal, record.login if record else principal.login, admin, paths=paths, grants=grants, sides=sides)
         if admin
         else "the ledger does not know the way to its database",
     )
 
 
 async def _seen(
-    principal: Principal, admin: Admin, paths: Collection[TablePath], grants: Collection[GrantRecord], sides: Sides
+    principal: Principal,
+    login: str,
+    admin: Admin,
+    *,
+    paths: Collection[TablePath],
+    grants: Collection[GrantRecord],
+    sides: Sides,
 ) -> Seen | str:
-    """What is, or why it can't be seen."""
+    """What is, or why it can't be seen. `login`: the one in use."""
     try:
         consumer = await sides.secrets.read_consumer(principal)
         producer = await sides.secrets.read_producer(principal, admin)
@@ -116,7 +122,7 @@ async def _seen(
             principal.source,
             admin,
             lambda database: _in_database(
-                database, principal, paths=paths, grants=grants, producer=producer, consumer=consumer
+                database, principal, login, paths=paths, grants=grants, producer=producer, consumer=consumer
             ),
         )
     except DzgrantError as error:
@@ -126,13 +132,15 @@ async def _seen(
 async def _in_database(
     database: Database,
     principal: Principal,
+    in_use: str,
     *,
     paths: Collection[TablePath],
     grants: Collection[GrantRecord],
     producer: Opening | None,
     consumer: Opening | None,
 ) -> Seen:
-    login = await database.describe(principal.login)
+    first, second = principal.logins
+    login = await database.describe(in_use)
     readable = _readable(login.tables, grants) if login and login.enabled else None
     return Seen(
         login=login,
@@ -140,6 +148,7 @@ async def _in_database(
         producer_secret=producer is not None,
         consumer_secret=consumer is not None,
         opens=await _opens(database, consumer, readable) if consumer and readable else None,
+        second=await database.describe(first if in_use == second else second),
     )
 
 

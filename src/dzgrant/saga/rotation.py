@@ -191,7 +191,13 @@ class Rotation:
                 return pending
             assert self._record.spare is not None  # noqa: S101
             pending = await self._put_pending(self._record.spare.login)
-        await self._step(Step.ADD, partial(self._second_login, pending))
+        try:
+            await self._step(Step.ADD, partial(self._second_login, pending))
+        except Refused:
+            # A login of that name is somebody else's: nothing of ours is in it, and nobody must take it for ours.
+            await self._means.secrets.forget_pending(self.principal, self._admin)
+            await self._settle(replace(self._record, spare=None))
+            raise
         self._readable = []
         refused: Refused | None = None
         for record in self._granted:
