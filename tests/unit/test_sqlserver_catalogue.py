@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dzgrant.engines.sqlserver.catalogue import Access, Reader, View, Views, access
+from dzgrant.engines.sqlserver.catalogue import Access, Reader, View, Views, access, views
 from dzgrant.engines.sqlserver.grants import drop_unread, view_of
 from dzgrant.engines.sqlserver.session import Row
 from dzgrant.model import Table
@@ -74,15 +74,27 @@ def test_a_denial_is_told_with_its_place() -> None:
 def test_a_view_is_dropped_with_its_last_reader_and_its_schema_when_empty() -> None:
     unread, read = (View(table=Table(schema="dz_1_views", name=name), definition="", readers=readers)
                     for name, readers in (("a", frozenset({"dz_1"})), ("b", frozenset({"dz_1", "dz_1_2"}))))  # fmt: skip
-    both = Views(schemas=frozenset({"dz_1_views"}), views=(unread, read))
+    both = Views(schemas=frozenset({"dz_1_views"}), views=(unread, read), shared=frozenset())
     everything = {unread.table, read.table}
     assert list(drop_unread(both, gone=everything, without="dz_1")) == ["DROP VIEW [dz_1_views].[a]"]
-    alone = Views(schemas=frozenset({"dz_1_views"}), views=(unread,))
+    alone = Views(schemas=frozenset({"dz_1_views"}), views=(unread,), shared=frozenset())
     assert list(drop_unread(alone, gone=everything, without="dz_1")) == [
         "DROP VIEW [dz_1_views].[a]",
         "DROP SCHEMA [dz_1_views]",
     ]
     assert list(drop_unread(alone, gone=set(), without="dz_1")) == []
+
+
+def test_what_is_somebody_elses_in_a_schema_of_views_stays_and_keeps_the_schema() -> None:
+    rows = [
+        ("dz_1_views", "orders_0123abcd", "V ", "CREATE VIEW x AS SELECT 1", "dz_1"),
+        ("dz_1_views", "theirs", "U ", None, None),
+        ("dz_1_views", "their_view", "V ", "CREATE VIEW y AS SELECT 2", None),
+    ]
+    found = views(Answer(rows, [("dz_1",)]), "dz_1_views", babelfish=False)
+    assert [view.table.name for view in found.views] == ["orders_0123abcd"]
+    dropped = list(drop_unread(found, gone={view.table for view in found.views}, without="dz_1"))
+    assert dropped == ["DROP VIEW [dz_1_views].[orders_0123abcd]"]
 
 
 def test_both_logins_of_a_principal_share_a_view_and_owners_do_not() -> None:

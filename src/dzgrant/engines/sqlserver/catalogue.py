@@ -6,6 +6,7 @@ leaves sys.database_permissions empty, so that there dzgrant's own records stand
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,8 @@ from dzgrant.engines.sqlserver.statements import SCHEMA_MARKER, marker_name, sid
 from dzgrant.model import ALTERNATE, Table, TablePath
 
 _PUBLIC = 0
+# As `filters.view_name` makes them.
+_VIEW_NAME = re.compile(r".*_[0-9a-f]{8}", re.DOTALL)
 _GRANTED = "GW"
 
 
@@ -92,7 +95,7 @@ WHERE u.name = ?
 """
 
 _VIEWS = """
-SELECT s.name, o.name, d.definition, g.name FROM sys.schemas AS s
+SELECT s.name, o.name, o.type, d.definition, g.name FROM sys.schemas AS s
 JOIN sys.extended_properties AS e ON e.class = 3 AND e.major_id = s.schema_id
 LEFT JOIN sys.objects AS o ON o.schema_id = s.schema_id
 LEFT JOIN sys.sql_modules AS d ON d.object_id = o.object_id
@@ -331,6 +334,8 @@ class Views:
     schemas: frozenset[str]
     """Those that dzgrant made for a principal."""
     views: tuple[View, ...]
+    shared: frozenset[str]
+    """Schemas that hold what is somebody else's, too."""
 
     def named(self, table: Table) -> View | None:
         return next((view for view in self.views if view.table == table), None)
@@ -347,11 +352,19 @@ def views(reader: Reader, place: str, *, babelfish: bool) -> Views:
     rows, users = reader.fetch(_VIEWS, SCHEMA_MARKER, place, first, first + ALTERNATE)
     everyone = frozenset(str(user) for (user,) in users) if babelfish else frozenset[str]()
     found: dict[Table, View] = {}
-    for schema, name, definition, grantee in rows:
-        if name is not None:
+    for schema, name, kind, definition, grantee in rows:
+        if _is_ours(name, kind):
             table = Table(schema=schema, name=name)
             readers = found[table].readers if table in found else everyone
             found[table] = View(
                 table=table, definition=definition or "", readers=readers | ({grantee} if grantee else frozenset())
             )
-    return Views(schemas=frozenset(schema for schema, *_ in rows), views=tuple(found.values()))
+    return Views(
+        schemas=frozenset(schema for schema, *_ in rows),
+        views=tuple(found.values()),
+        shared=frozenset(schema for schema, name, kind, *_ in rows if name is not None and not _is_ours(name, kind)),
+    )
+
+
+def _is_ours(name: str | None, kind: str | None) -> bool:
+    return name is not None and kind is not None and kind.strip() == "V" and _VIEW_NAME.fullmatch(name) is not None

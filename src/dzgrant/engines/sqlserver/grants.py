@@ -240,7 +240,7 @@ def drop_unread(views: Views, *, gone: Collection[Table], without: str) -> Itera
     dropped = [view for view in views.views if view.table in gone and view.readers <= {without}]
     for view in dropped:
         yield statements.drop_view(view.table)
-    full = {view.table.schema for view in views.views if view not in dropped}
+    full = views.shared | {view.table.schema for view in views.views if view not in dropped}
     for schema in sorted({view.table.schema for view in dropped} - full):
         yield statements.drop_schema(schema)
 
