@@ -58,7 +58,7 @@ class MysqlPlayground(Playground):
             # What RDS's master has on all data, and dzgrant asks for its views.
             places = r"`dz\_%\_views`.*"
             await self.server.execute(
-                f"GRANT CREATE, CREATE VIEW, DROP, SELECT ON {places} TO {self.admin.username} WITH GRANT OPTION"
+                f"GRANT CREATE, CREATE VIEW, SHOW VIEW, DROP, SELECT ON {places} TO {self.admin.username} WITH GRANT OPTION"
             )
 
     async def tear_down(self) -> None:

@@ -393,10 +393,13 @@ async def test_an_admin_without_a_place_for_views_gets_the_statement(play: Mysql
     async with opened(play, admin) as database:
         await given(database, login)
         with pytest.raises(
-            Misconfigured, match=r"GRANT CREATE, CREATE VIEW, DROP, SELECT ON `dz\\_%\\_views`\.\* TO .* GRANT OPTION"
+            Misconfigured,
+            match=r"GRANT CREATE, CREATE VIEW, SHOW VIEW, DROP, SELECT ON `dz\\_%\\_views`\.\* TO .* GRANT OPTION",
         ):
             await database.grant(login.username, table, Holder(), [scope])
-        await play.run(f"GRANT CREATE, CREATE VIEW, DROP, SELECT ON `dz\\_%\\_views`.* TO {admin.username} WITH GRANT OPTION")
+        await play.run(
+            f"GRANT CREATE, CREATE VIEW, SHOW VIEW, DROP, SELECT ON `dz\\_%\\_views`.* TO {admin.username} WITH GRANT OPTION"
+        )
     # A new session: these rights count from then on.
     right = "CONNECTION ADMIN" if play.is_mariadb else "CONNECTION_ADMIN"
     await play.run(f"GRANT {right} ON *.* TO {admin.username}")
@@ -536,6 +539,22 @@ async def test_as_few_statements_as_the_module_says(play: MysqlPlayground, datab
     await database.drop(login.username, Holder())
     counts.append(sent())
     assert [after - before for before, after in pairwise(counts)] == [10, 6, 5, 7]
+
+
+async def test_as_few_statements_for_a_filter_as_the_module_says(play: MysqlPlayground, database: Database) -> None:
+    columns, rows = await play.create_table("orders"), await play.create_table("items")
+    login = consumer()
+    await given(database, login)
+
+    def sent() -> int:
+        return play.server.read_log().count("Query\t")
+
+    counts = [sent()]
+    one = Comparison(column="id", operator=Operator.EQUAL_TO, values=("1",))
+    for table, scope in ((columns, Scope(columns=frozenset({"id"}))), (rows, Scope(rows=one))):
+        await database.prove(login, (await database.grant(login.username, table, Holder(), [scope])).readable)
+        counts.append(sent())
+    assert [after - before for before, after in pairwise(counts)] == [8, 13]
 
 
 async def test_a_message_holds_one_statement(play: MysqlPlayground) -> None:

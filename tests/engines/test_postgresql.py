@@ -13,9 +13,9 @@ import pytest
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database, Readable
 from dzgrant.engines.postgresql.statements import PARENTS_KEY, table_key
-from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient
+from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient, Unsupported
 from dzgrant.localcloud.databases import Server
-from dzgrant.model import Credentials, LoginOutcome, Table
+from dzgrant.model import Comparison, Credentials, LoginOutcome, Operator, Scope, Table
 from tests.engines.playground import OWNER, SAID_NO, Holder, Playground, consumer
 from tests.engines.postgresql_playground import PostgresqlPlayground, quoted
 
@@ -381,3 +381,128 @@ async def test_the_work_takes_few_round_trips(play: Playground, database: Databa
     assert await round_trips() == 6
     await database.drop(login.username, Holder())
     assert await round_trips() == 7
+
+
+# --- views ---
+
+
+def only(row: str) -> list[Scope]:
+    return [Scope(rows=Comparison(column="id", operator=Operator.EQUAL_TO, values=(row,)))]
+
+
+async def test_a_stale_fence_changes_no_filter(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = await given(database)
+    reach = await database.grant(login.username, table, Holder(fence=7), only("1"))
+    with pytest.raises(LeaseLost, match="7"):
+        await database.grant(login.username, table, Holder(fence=6), only("2"))
+    assert await play.rows(login, reach.readable.table) == [(1,)]
+
+
+async def test_a_table_whose_rows_depend_on_the_reader_gets_no_view(play: Playground, database: Database) -> None:
+    """The view would show what the admin may see. Its columns may be granted: then the consumer itself reads."""
+    table = await play.create_table("orders")
+    login = await given(database)
+    await play.run(f"ALTER TABLE {play.sql(table)} ENABLE ROW LEVEL SECURITY")
+    await play.run(f"CREATE POLICY two ON {play.sql(table)} TO {login.username} USING (id = 2)")
+    with pytest.raises(Unsupported, match="row security"):
+        await database.grant(login.username, table, Holder(), only("1"))
+    reach = await database.grant(login.username, table, Holder(), [Scope(columns=frozenset({"id"}))])
+    assert await play.rows(login, reach.readable.table) == [(2,)]
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+async def test_a_view_with_its_invokers_rights_gets_no_view(play: Playground, database: Database) -> None:
+    view = await play.create_view("recent", await play.create_table("orders"))
+    await play.run(f"ALTER VIEW {play.sql(view)} SET (security_invoker = true)")
+    login = await given(database)
+    with pytest.raises(Unsupported, match="security_invoker"):
+        await database.grant(login.username, view, Holder(), only("1"))
+
+
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
+async def test_an_admin_that_cannot_have_a_view_gets_the_statement(play: PostgresqlPlayground, database: Database) -> None:
+    theirs, mine = await play.create_foreign_table("salaries"), await play.create_table("orders")
+    admin = quoted(play.admin.username)
+    login = await given(database)
+    with pytest.raises(Misconfigured, match=r'GRANT SELECT ON TABLE .*"salaries" TO') as refusal:
+        await database.grant(login.username, theirs, Holder(), only("1"))
+    await play.run(refusal.value.do.removeprefix("run as its owner: "))
+    await play.run(f"REVOKE ALL ON DATABASE {play.database} FROM {admin}")
+    with pytest.raises(Misconfigured, match="GRANT CREATE ON DATABASE") as refusal:
+        await database.grant(login.username, mine, Holder(), only("1"))
+    await play.run(refusal.value.do.removeprefix("run as its owner: "))
+    for table in (theirs, mine):
+        await database.prove(login, (await database.grant(login.username, table, Holder(), only("1"))).readable)
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+async def test_a_function_of_the_readers_is_shown_no_hidden_row(play: Playground, database: Database) -> None:
+    table = await play.create_wide("orders", {"id": "int", "word": "text"}, [(1, "7"), (2, "hidden")])
+    login = await given(database)
+    reach = await database.grant(login.username, table, Holder(), only("1"))
+    # Evaluated first, the cast would fail, and its message would hold the word.
+    words = f"SELECT id FROM {play.sql(reach.readable.table)} WHERE word::int > 0"
+    assert await play.run(words, login) == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["BEGIN", "SELECT * FROM {view}"],
+        ["CREATE TEMPORARY VIEW mine AS SELECT * FROM {view}"],
+    ],
+    ids=["an open transaction", "a temporary view of its own"],
+)
+async def test_a_reader_cannot_keep_a_view_as_it_is(play: Playground, impatient: Database, words: list[str]) -> None:
+    table = await play.create_table("orders")
+    login = await given(impatient)
+    view = (await impatient.grant(login.username, table, Holder(), only("1"))).readable.table
+
+    @asynccontextmanager
+    async def in_the_way() -> AsyncIterator[None]:
+        async with play.server.session(database=play.database, login=login) as run:
+            for statement in words:
+                await run(statement.format(view=play.sql(view)))
+            yield
+
+    async with in_the_way():
+        await impatient.grant(login.username, table, Holder(), only("2"))
+    assert await play.rows(login, view) == [(2,)]
+    async with in_the_way():
+        await impatient.revoke(login.username, [], Holder())
+    assert not await play.can_read(login, view)
+    await impatient.grant(login.username, table, Holder(), only("2"))
+    async with in_the_way():
+        assert (await impatient.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+    assert not await play.has_place(view.schema)
+
+
+async def test_a_view_that_somebody_stands_on_narrows_by_being_taken(play: Playground, impatient: Database) -> None:
+    """Only who owns the other view can drop it, so the consumer reads nothing until then: never too much."""
+    table = await play.create_table("orders")
+    login = await given(impatient)
+    view = (await impatient.grant(login.username, table, Holder(), only("1"))).readable.table
+    theirs = play.table("theirs")
+    await play.run(f"CREATE VIEW {play.sql(theirs)} AS SELECT * FROM {play.sql(view)}")
+    with pytest.raises(Misconfigured, match="theirs"):
+        await impatient.grant(login.username, table, Holder(), only("2"))
+    assert not await play.can_read(login, view)
+    await impatient.revoke(login.username, [], Holder())
+    await play.run(f"DROP VIEW {play.sql(theirs)}")
+    assert (await impatient.grant(login.username, table, Holder(), only("2"))).readable.table == view
+    assert await play.rows(login, view) == [(2,)]
+
+
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+async def test_what_another_grantor_gave_is_narrowed_too(play: Playground, database: Database) -> None:
+    table = await play.create_wide("orders", {"id": "int", "price": "int"}, [(1, 2)])
+    login, steward = await given(database, table), consumer()
+    await play.create_login(steward)
+    await play.run(f"GRANT USAGE ON SCHEMA {quoted(table.schema)} TO {steward.username} WITH GRANT OPTION")
+    await play.run(f"GRANT SELECT ON {play.sql(table)} TO {steward.username} WITH GRANT OPTION")
+    await play.run(f"GRANT SELECT ON {play.sql(table)} TO {login.username}", steward)
+    await play.run(f"GRANT SELECT (price) ON {play.sql(table)} TO {login.username}", steward)
+    await database.grant(login.username, table, Holder(), [Scope(columns=frozenset({"id"}))])
+    assert await play.can_read_column(login, table, "id")
+    assert not await play.can_read_column(login, table, "price")

@@ -1,4 +1,4 @@
-"""MySQL 8.0.21 and newer, Aurora MySQL 3, MariaDB 10.6 and newer: one adapter, which asks the server what it is.
+r"""MySQL 8.0.21 and newer, Aurora MySQL 3, MariaDB 10.6 and newer: one adapter, which asks the server what it is.
 
 Account statements commit by themselves here, so no transaction can check a fence. Instead the statements of one
 principal run on one connection that holds the server's own lock (`GET_LOCK`), and each asks the permit after the lock
@@ -13,10 +13,15 @@ on them an empty list, and a revoke would then take it for done. So the admin lo
     GRANT SELECT ON the_database.* TO admin WITH GRANT OPTION;
     GRANT CONNECTION_ADMIN ON *.* TO admin;    -- MariaDB: CONNECTION ADMIN; RDS and Aurora: EXECUTE on mysql.rds_kill
 
+and for row filters, whose views are in databases of dzgrant's own:
+
+    GRANT CREATE, CREATE VIEW, SHOW VIEW, DROP, SELECT ON `dz\_%\_views`.* TO admin WITH GRANT OPTION;
+
 The master user of RDS and Aurora has them all ("Master user account privileges", Amazon RDS user guide).
 
 Statements: a first grant takes 10 (login 4, grant 5, proof 1), a second table 6, a last revoke 7; a revoke that keeps
-other tables 5. Open sessions add one more and one or two each; a new pool asks 7 of its own.
+other tables 5; a first grant of some columns 8, of some rows 13, each with its proof. Open sessions add one more and one
+or two each; a new pool asks 7 of its own.
 """
 
 from __future__ import annotations

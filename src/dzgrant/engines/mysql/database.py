@@ -9,7 +9,6 @@ from pydantic import SecretStr
 from pymysql.constants import ER
 
 from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable, views_in
-from dzgrant.engines.filters import is_whole
 from dzgrant.engines.mysql import catalogue, giving, removal, statements, verifiers, views
 from dzgrant.engines.mysql.catalogue import Account
 from dzgrant.engines.mysql.connections import Connections, again
@@ -74,10 +73,7 @@ class MysqlDatabase:
         async with self._connections.locked(login, permit, f"granting {table} to {login}") as session:
             before = await catalogue.account(session, login)
             _refuse_unless_own(before, login)
-            reach = await giving.give(session, before, table, scopes)
-            if not is_whole(scopes):
-                await giving.end_readers(session, before, table)
-            return reach
+            return await giving.give(session, before, table, scopes)
 
     @again
     async def prove(self, consumer: Credentials, readable: Readable) -> None:

@@ -26,48 +26,73 @@ from dzgrant.model import Scope, Table
 
 async def give(session: LockedSession, before: Account | None, table: Table, scopes: Collection[Scope]) -> Reach:
     """Gives what the scopes together let be read of the table, and takes what is more; `before` is the login as it was."""
-    login = session.login
-    view = views.view_of(login, table)
+    login, view = session.login, views.view_of(session.login, table)
     if is_whole(scopes):
-        await _given(session, statements.grant_select(table, login))
-        held, through = await catalogue.reach(session, login, table)
-        readable = Readable(table=table)
-        if before and table in before.columns:
-            # The table's own grant covers them; to revoke them leaves it.
-            columns = tuple(sorted(before.columns[table]))
-            await session.run(statements.revoke_columns(table, columns, login), expected=NO_GRANT)
-        if before and view in before.tables:
-            await session.run(statements.revoke_select(view, login), expected=NO_GRANT)
+        readable = await _give_whole(session, before, table)
     else:
-        part = reading(table, await _columns(session, table), scopes, statements.DIALECT)
-        readable = Readable(table=view if part.by_rows else table, columns=part.columns)
-        await (_give_view(session, before, table, part) if part.by_rows else _give_columns(session, before, table, part))
-        held = _holds(await catalogue.account(session, login), table, readable)
-        _, through = await catalogue.reach(session, login, table)
-    if not held:
-        raise Transient(f"{login} was granted {readable.table}, and somebody changed it at once")
+        readable = await _give_part(session, before, table, scopes)
+    whole, through = await catalogue.reach(session, login, table)
+    if whole is not is_whole(scopes):
+        raise _meddled(login, readable)
     if before and view in before.tables and readable.table != view:
         await views.sweep(session)
     return Reach(readable=readable, public=through is not None, through=through)
 
 
-async def end_readers(session: LockedSession, before: Account | None, table: Table) -> None:
-    """Ends the sessions in which something of the table may still be open: only what could be read before can be."""
+async def _give_whole(session: LockedSession, before: Account | None, table: Table) -> Readable:
+    login, view = session.login, views.view_of(session.login, table)
+    await _given(session, statements.grant_select(table, login))
+    if before and table in before.columns:
+        # The table's own grant covers them; to revoke them leaves it.
+        columns = tuple(sorted(before.columns[table]))
+        await session.run(statements.revoke_columns(table, columns, login), expected=NO_GRANT)
+    if before and view in before.tables:
+        await session.run(statements.revoke_select(view, login), expected=NO_GRANT)
+    return Readable(table=table)
+
+
+async def _give_part(session: LockedSession, before: Account | None, table: Table, scopes: Collection[Scope]) -> Readable:
+    part = reading(table, await _columns(session, table), scopes, statements.DIALECT)
     view = views.view_of(session.login, table)
-    if before and before.holds(table):
+    readable = Readable(table=view if part.by_rows else table, columns=part.columns)
+    changed = False
+    if part.by_rows:
+        changed = await _give_view(session, before, table, part)
+    else:
+        await _give_columns(session, before, table, part)
+    after = await catalogue.account(session, session.login)
+    await _end_sessions(session, before, table, changed=changed)
+    if not _holds(after, table, readable):
+        raise _meddled(session.login, readable)
+    return readable
+
+
+def _meddled(login: str, readable: Readable) -> Transient:
+    return Transient(f"{login} was granted {readable.table}, and somebody changed it at once")
+
+
+async def _end_sessions(session: LockedSession, before: Account | None, table: Table, *, changed: bool) -> None:
+    """Those in which something of the table may still be open: only what could be read before can be.
+
+    After a crash nothing may be left to change, and sessions be open still.
+    """
+    viewed = before is not None and views.view_of(session.login, table) in before.tables
+    if viewed or (before and before.holds(table)):
         await session.end_sessions()
-    if before and before.has_place and (await views.place(session)).views.get(view.name):
-        for login in views.pair(session.login):
-            await session.end_sessions(login)
+    if viewed or changed:
+        (other,) = set(views.pair(session.login)) - {session.login}
+        await session.end_sessions(other)
 
 
-async def _give_view(session: LockedSession, before: Account | None, table: Table, part: Reading) -> None:
+async def _give_view(session: LockedSession, before: Account | None, table: Table, part: Reading) -> bool:
+    """Whether it changed what another login of the principal reads."""
     login = session.login
     view = views.view_of(login, table)
-    await views.make(session, view, part.select)
+    changed = await views.make(session, view, part.select)
     await _given(session, statements.grant_select(view, login))
     if before and before.holds(table):
         await session.run(statements.revoke_select(table, login), expected=NO_GRANT)
+    return changed
 
 
 async def _give_columns(session: LockedSession, before: Account | None, table: Table, part: Reading) -> None:

@@ -197,7 +197,7 @@ def drop_view(view: Table) -> Statement:
 
 # More than any table has ("SELECT Statement", MySQL reference manual).
 _ALL_ROWS = 2**64 - 1
-_PLACES = r"CREATE, CREATE VIEW, DROP, SELECT ON `dz\_%\_views`.*"
+_PLACES = r"CREATE, CREATE VIEW, SHOW VIEW, DROP, SELECT ON `dz\_%\_views`.*"
 
 
 def _on_places(words: str, **parts: _Part) -> Statement:

@@ -40,6 +40,12 @@ SELECT 'event', event_name, 0 FROM information_schema.events WHERE event_schema 
 )
 
 
+_DEFINITION = Statement(
+    sql="SELECT view_definition FROM information_schema.views WHERE table_schema = %(place)s AND table_name = %(name)s",
+    right="SELECT ON mysql.*",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """What is in the database for a principal's views."""
@@ -69,14 +75,25 @@ async def place(session: LockedSession) -> Place:
     return Place(views=ours, foreign=tuple(f"{kind} {name}" for kind, name, _ in rows if name not in ours))
 
 
-async def make(session: LockedSession, view: Table, select: str) -> None:
-    """Makes the view, or replaces it. Raises `Refused` where the database holds what is not dzgrant's."""
+async def make(session: LockedSession, view: Table, select: str) -> bool:
+    """Makes the view, or replaces it; whether it was another, or none, before.
+
+    Raises `Refused` where the database holds what is not dzgrant's.
+    """
+    before = await _definition(session, view)
     if foreign := (await place(session)).foreign:
         raise Refused(
             f"the database {view.schema} holds what dzgrant did not put there: {', '.join(foreign)}", do="move it elsewhere"
         )
     await _past_readers(session, statements.create_place(view.schema))
     await _past_readers(session, statements.create_view(view, select))
+    return not before or before != await _definition(session, view)
+
+
+async def _definition(session: LockedSession, view: Table) -> str:
+    """As the server puts it; empty where there is no view, or where the admin may not see it."""
+    rows = await session.fetch(_DEFINITION, place=view.schema, name=view.name)
+    return "".join(str(text) for (text,) in rows)
 
 
 async def sweep(session: LockedSession) -> None:

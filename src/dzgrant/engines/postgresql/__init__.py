@@ -6,6 +6,11 @@ the fence: a worker that lost its lease can't undo what its successor did, with 
 
 What goes together goes in one message: begin and lock; one query for all that must be known; one script that changes
 and commits. A first grant takes nine round trips, a second table six, a last revoke seven; the proof logs in besides.
+A filtered grant takes seven and one for each end of sessions. For row filters the admin needs, besides:
+
+    GRANT CREATE ON DATABASE the_database TO admin;
+
+A producer's DROP TABLE, or change of a column's type, is refused while a view of dzgrant's stands on the table.
 """
 
 from __future__ import annotations

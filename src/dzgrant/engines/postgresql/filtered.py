@@ -52,16 +52,29 @@ async def give_part(connections: Connections, login: str, table: Table, permit: 
             await end_sessions(connections, one, permit, newcomers=False)
         await evict(connections, permit, *keys, statements.PARENTS_KEY)
 
-    way, before, part = await unblocked(change, clear, DependedOn)
-    # Only what could be read before can still be open; after a crash, too, when nothing was left to change.
-    if before.held:
-        for one in {login, *before.readers}:
-            await end_sessions(connections, one, permit, newcomers=False)
+    try:
+        way, before, part = await unblocked(change, clear, DependedOn)
+    except DependedOn:
+        await _take(connections, login, table, permit)
+        raise
+    for one in before.loses(part):
+        await end_sessions(connections, one, permit, newcomers=False)
     if before.view_exists and not part.by_rows:
         await views.sweep(connections, login, permit)
     readable = before.readable(part)
     log.info("part_granted", login=login, table=str(table), readable=str(readable.table), source=connections.source.key)
     return Reach(readable=readable, public=way.through is not None, through=way.through)
+
+
+async def _take(connections: Connections, login: str, table: Table, permit: Permit) -> None:
+    """Somebody else's view stands on dzgrant's, so that it can't change: better nothing than too much."""
+    view = views.view_of(login, table)
+    for one in views.pair(login):
+        async with connections.transaction(permit, statements.login_key(login), statements.table_key(table)) as transaction:
+            if held := await holdings(transaction.fetch, one):
+                going = [privilege for privilege in held.privileges if privilege.table in {table, view}]
+                await transaction.commit(*revocations(one, going), statements.mark(one, admitted(one, held.marker, permit)))
+        await end_sessions(connections, one, permit, newcomers=False)
 
 
 def _changes(way: Way, before: Shape, part: Reading, held: Holdings | None) -> Iterable[str]:

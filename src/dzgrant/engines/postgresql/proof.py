@@ -20,7 +20,8 @@ SELECT r.rolcanlogin AND EXISTS (
     SELECT count(*) = cardinality($4) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY($4)
       AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(r.oid, c.oid, a.attnum, 'SELECT'))
   END AS reads
-FROM pg_roles r LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = $2::text AND c.relname = $3::text
+FROM pg_roles r
+LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = $2::text AND c.relname = $3::text
 WHERE r.rolname = $1
 """
 

@@ -59,10 +59,15 @@ class Shape:
     readers: tuple[str, ...]
     """Those of the principal's logins that may read the view."""
 
-    @property
-    def held(self) -> bool:
-        """The login may read something of the table already."""
-        return self.given_whole or bool(self.given_columns) or self.login in self.readers
+    def loses(self, part: Reading) -> frozenset[str]:
+        """In whose sessions something may still be open that this part leaves out: only what could be read before can be.
+
+        After a crash nothing may be left to change, and sessions be open still.
+        """
+        given = self.given_whole or self.given_columns or self.login in self.readers
+        changes = part.by_rows and self.view_exists and self.view_comment != views.comment(part.select)
+        others = self.readers if changes or self.login in self.readers else ()
+        return frozenset({self.login} if given else ()) | frozenset(others)
 
     def readable(self, part: Reading) -> Readable:
         return Readable(table=self.view if part.by_rows else self.table, columns=part.columns)
@@ -91,7 +96,9 @@ class Shape:
             )
         if not self.place_exists and not self.may_create:
             cure = statements.grant_create(self.database, self.admin)
-            raise Misconfigured(f"the admin login {self.admin} can't make a schema for its views", do=f"run as owner: {cure}")
+            raise Misconfigured(
+                f"the admin login {self.admin} can't make a schema for its views", do=f"run as its owner: {cure}"
+            )
 
 
 async def shape(transaction: Transaction, login: str, table: Table) -> Shape:
