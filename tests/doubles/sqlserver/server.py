@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from tests.doubles.sqlserver.engine import catalogue  # noqa: F401 - registers its views
+from tests.doubles.sqlserver.engine import catalogue, scalars  # noqa: F401 - they register their views and functions
 from tests.doubles.sqlserver.engine.interpreter import run
 from tests.doubles.sqlserver.engine.replies import Failed, Reply
 from tests.doubles.sqlserver.engine.session import Session

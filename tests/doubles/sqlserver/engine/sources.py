@@ -10,7 +10,7 @@ from tests.doubles.sqlserver.model import rights
 from tests.doubles.sqlserver.model.failures import SqlError
 from tests.doubles.sqlserver.model.rows import Database, Thing
 from tests.doubles.sqlserver.sql.syntax import Path
-from tests.doubles.sqlserver.sql.types import NVARCHAR, Type, Value
+from tests.doubles.sqlserver.sql.types import Type, Value
 
 if TYPE_CHECKING:
     from tests.doubles.sqlserver.engine.session import Session
@@ -102,7 +102,3 @@ def check(session: Session, reads: list[Read]) -> None:
         for number in sorted(read.source.used):
             if number + 1 not in allowed:
                 raise SqlError(230, "SELECT", read.thing.columns[number].name, *place)
-
-
-def text_type(kind: Type | None) -> bool:
-    return kind is None or kind.name.endswith("char") or kind == NVARCHAR

@@ -139,9 +139,6 @@ class Database:
     def owner_of(self, thing: Thing) -> int:
         return self.schemas[thing.schema].owner
 
-    def full_name(self, thing: Thing) -> str:
-        return f"{self.schemas[thing.schema].name}.{thing.name}"
-
 
 class Transaction:
     """What is to be put back, newest first. `name` is the number that the wire gives it."""
