@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
+import pyodbc
 import pytest
+from trustme import CA
 
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database, Limits, Readable
@@ -230,6 +232,26 @@ async def test_a_filter_on_a_table_of_another_owner_reads_through_its_owners_sch
     assert [row[0] for row in await play.rows(login, reach.readable.table)] == [1, 2]
     assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
     assert not await play.has_place(reach.readable.table.schema)
+
+
+@pytest.mark.skipif("FreeTDS" not in pyodbc.drivers(), reason="FreeTDS is not installed here")
+async def test_freetds_does_as_well(play: Playground, tmp_path_factory: pytest.TempPathFactory) -> None:
+    limits = replace(play.limits, sqlserver_driver="FreeTDS")
+    database = adapter("sqlserver").open(play.source, play.admin, limits)
+    table = await play.create_table("orders")
+    login = await given(database, table)
+    await database.prove(login, Readable(table=table))
+    with pytest.raises(ConsumerRejected):
+        await database.prove(consumer(), Readable(table=table))
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+    await database.close()
+    # It does not say why it can't connect; that it sends no password is what counts.
+    stranger = tmp_path_factory.mktemp("authority") / "ca.pem"
+    CA().cert_pem.write_to_path(stranger)
+    deceived = adapter("sqlserver").open(play.source, play.admin, replace(limits, ca_bundle=stranger))
+    with pytest.raises(Transient):
+        await deceived.resolve(play.path(table))
+    await deceived.close()
 
 
 @contextmanager

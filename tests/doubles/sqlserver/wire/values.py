@@ -11,6 +11,7 @@ from tests.doubles.sqlserver.sql.types import BIGINT, BIT, DATE, FLOAT, INT, SMA
 _COLLATION = bytes([0x09, 0x04, 0xD0, 0x00, 0x34])
 _INTN, _BITN, _FLTN, _DECIMALN, _NUMERICN, _DATEN, _DATETIME2N = 0x26, 0x68, 0x6D, 0x6A, 0x6C, 0x28, 0x2A
 _VARBINARY, _VARCHAR, _BINARY, _CHAR, _NVARCHAR, _NCHAR = 0xA5, 0xA7, 0xAD, 0xAF, 0xE7, 0xEF
+_NTEXT = 0x63
 _INTS = {"tinyint": 1, "smallint": 2, "int": 4, "bigint": 8}
 _MAX = 0xFFFF
 _PLP_NULL = b"\xff" * 8
@@ -123,7 +124,15 @@ class Reader:
             return self._long(code)
         if code in (_INTN, _BITN, _FLTN, _DECIMALN, _NUMERICN, _DATEN, _DATETIME2N):
             return self._fixed(code)
+        if code == _NTEXT:
+            return self._ntext()
         raise Unknown(f"a parameter of type 0x{code:02x}")
+
+    def _ntext(self) -> tuple[Type, Value]:
+        """How FreeTDS sends the text of a statement."""
+        self.take(4 + len(_COLLATION))
+        length = self.number(4)
+        return Type("nvarchar", None), None if length == 0xFFFFFFFF else self.take(length).decode("utf-16-le")
 
     def _long(self, code: int) -> tuple[Type, Value]:
         length = self.number(2)
