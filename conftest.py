@@ -15,9 +15,9 @@ from rich.table import Table
 
 from dzgrant.localcloud.databases import Server
 from tests import odbc
-from tests.servers import authority, babelfish, mariadb, mysql, postgresql, postgresql_wheel, server, sqlserver
+from tests.servers import authority, babelfish, mariadb, mysql, oracle, postgresql, postgresql_wheel, server, sqlserver
 
-__all__ = ["authority", "babelfish", "mariadb", "mysql", "postgresql", "postgresql_wheel", "server", "sqlserver"]
+__all__ = ["authority", "babelfish", "mariadb", "mysql", "oracle", "postgresql", "postgresql_wheel", "server", "sqlserver"]
 
 _USED = pytest.StashKey[Counter[tuple[str, str]]]()
 

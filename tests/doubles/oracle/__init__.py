@@ -6,7 +6,7 @@ can't read, or with ORA-03001 (unimplemented feature) where the real server coul
 what was refused. Where Docker can have the real image (gvenzl/oracle-free), `make test-containers` runs the same tests there.
 
 What it models, and from where:
-- `wire` and its like, below `seam`: the server's half of what python-oracledb speaks, after the driver's open source.
+- `wire`, behind `seam`: the server's half of what python-oracledb speaks, after the driver's open source.
 - `lexer` to `queries`: names, literals, expressions, conditions and SELECT, from the SQL Language Reference 19c.
 - `statements` and what it calls: CREATE, ALTER and DROP of users, profiles, roles, tables and views, GRANT and REVOKE, each
   from its page of that reference; blocks from the PL/SQL Language Reference; privileges, roles and definer's rights from
