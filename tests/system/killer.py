@@ -6,6 +6,8 @@ Forking saves the second that an interpreter needs to import everything; the wor
 
     {"environment": {...}, "log": "<file>", "plan": "<file>"}    on standard input; answered with the worker's pid
 
+With `"command": [...]` it is that command of dzgrant's instead, which begins when the file `<plan>.go` is there.
+
 The plan is a file that may change while the worker runs: `<name> <number>`. Statements are counted from 1 since the plan
 has this name, and written to `<plan>.<name>`; at the number the worker dies. There is none where the file is empty.
 """
@@ -17,6 +19,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
@@ -28,6 +31,7 @@ import asyncpg
 import dzgrant.engines.mysql
 import dzgrant.engines.postgresql
 import dzgrant.worker  # noqa: F401  # before the fork: all children share it
+from dzgrant import cli
 from dzgrant.cli import daemon
 
 
@@ -79,6 +83,11 @@ def _work(order: dict[str, Any]) -> None:
         _counted(asyncpg.Connection, method, plan)
     for method in ("_connect", "query"):
         _counted(aiomysql.Connection, method, plan)
+    if command := order.get("command"):
+        while not Path(f"{order['plan']}.go").exists():
+            time.sleep(0.01)
+        sys.argv = ["dzgrant", *command]
+        cli.main()
     daemon.run()
 
 

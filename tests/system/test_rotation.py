@@ -17,6 +17,8 @@ from tests.system.cloud import until
 from tests.system.conftest import Start
 from tests.system.story import Story
 
+_FOREIGN = {"postgresql": "CREATE ROLE {} LOGIN", "mysql": "CREATE USER {}"}
+_GONE = {"postgresql": "DROP ROLE {}", "mysql": "DROP USER {}"}
 NO_GRACE = {"DZGRANT_ROTATION_GRACE_HOURS": "0"}
 
 
@@ -147,6 +149,24 @@ async def test_a_grant_and_a_revoke_during_the_grace(story: Story, dzgrant: Dzgr
     # A new life begins where the first one did.
     await story.granted(orders)
     assert story.secret().credentials.username == story.principal().login
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"], indirect=True)
+async def test_a_second_login_of_somebody_else(story: Story, dzgrant: Dzgrant) -> None:
+    orders = await story.play.create_table("orders")
+    subscription = await story.granted(orders)
+    before, foreign = story.secret().credentials, story.principal().logins[1]
+    await story.server.execute(_FOREIGN[story.server.engine].format(foreign))
+    done = await dzgrant("rotate", story.principal().id)
+    assert (done.code, foreign in done.output) == (1, True), done.output
+    assert story.secret().credentials == before
+    assert "spare" not in next(item for item in story.items() if item["sk"]["S"].startswith("PRINCIPAL#"))
+    await story.reads(orders, of=(orders,))
+    story.revoke(subscription)
+    await story.cloud.settled()
+    await story.nothing_left(before)
+    assert await story.logins() == {foreign}
+    await story.server.execute(_GONE[story.server.engine].format(foreign))
 
 
 async def test_what_a_person_sees(story: Story, dzgrant: Dzgrant) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,12 @@ def test_several_values_may_be_split_by_commas_or_spaces(monkeypatch: pytest.Mon
 def test_the_external_id_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DZGRANT_EXTERNAL_ID", "only-for-us")
     assert "only-for-us" not in repr(settings.load())
+
+
+def test_a_grace_ends_before_the_next_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DZGRANT_ROTATE_AFTER_DAYS", "1")
+    monkeypatch.setenv("DZGRANT_ROTATION_GRACE_HOURS", "24")
+    with pytest.raises(Misconfigured, match="DZGRANT_ROTATE_AFTER_DAYS is wrong: it must be longer"):
+        settings.load()
+    monkeypatch.setenv("DZGRANT_ROTATION_GRACE_HOURS", "23")
+    assert settings.load().rotate_after == timedelta(days=1)
