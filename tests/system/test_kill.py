@@ -1,4 +1,5 @@
-"""kill -9 at every AWS call and every database statement of a first grant and of a last revoke; then another worker.
+"""kill -9 at every AWS call and every database statement of a first grant and of a last revoke; then another worker. And
+of what filters add: the end of an approval that opened all, beside one that opens some rows.
 
 The worker dies when the call or statement has been carried out and before it hears the answer. What is there then is also
 what is there just before the next one, so with `before` at the very first this is every state that a crash can leave.
@@ -228,6 +229,63 @@ async def _killed_in_the_revoke(lane: Lane, server: Server, point: Point) -> Non
     lane.end()
 
 
+async def _opened(lane: Lane, server: Server) -> tuple[Story, Table, str, str]:
+    """A table that two approvals open, one of them but a row of it. The other's subscription is the first of the two."""
+    story, table, listing = await lane.story(server)
+    datazone = lane.cloud.client("datazone")
+    asset = datazone.get_listing(domainIdentifier=story.domain, identifier=listing)["item"]["assetListing"]["assetId"]
+    first_row = {"expression": {"equalTo": {"columnName": "id", "value": "1"}}}
+    made = datazone.create_asset_filter(
+        domainIdentifier=story.domain,
+        assetIdentifier=asset,
+        name="first",
+        configuration={"rowConfiguration": {"rowFilter": first_row}},
+    )
+    await lane.worker()
+    some, whole = story.approve(listing, filters=(made["id"],)), story.approve(listing)
+    await story.cloud.settled()
+    await story.reads(table, of=(table,))
+    lane.end()
+    return story, table, whole, some
+
+
+async def _learn_narrowing(lane: Lane, server: Server) -> list[Point]:
+    story, table, whole, some = await _opened(lane, server)
+    worker = await lane.worker()
+    worker.watch()
+    story.revoke(whole)
+    await story.cloud.settled()
+    points = worker.seen()
+    await _narrowed(story, table, some)
+    lane.end()
+    return points
+
+
+async def _killed_in_the_narrowing(lane: Lane, server: Server, point: Point) -> None:
+    story, table, whole, some = await _opened(lane, server)
+    victim = await lane.worker(**daemon.SHORT_LIVED)
+    victim.arm(point)
+    story.revoke(whole)
+    await victim.dead()
+    await lane.worker()
+    await story.cloud.settled()
+    await _narrowed(story, table, some)
+    lane.end()
+
+
+async def _narrowed(story: Story, table: Table, some: str) -> None:
+    """Asserts that one row is left, by the view that the secret names; and that it is as easily taken away."""
+    secret = story.secret()
+    schema, name = secret.objects[str(table)].split(".")
+    view = Table(schema=schema, name=name)
+    assert await story.play.run(f"SELECT * FROM {story.play.sql(view)}", secret.credentials) == [(1,)]
+    assert not await story.play.can_read(secret.credentials, table)
+    assert story.tables() == {str(table): "GRANTED"}
+    story.revoke(some)
+    await story.cloud.settled()
+    await story.nothing_left(secret.credentials)
+
+
 async def _all(points: list[Callable[[Lane], Awaitable[None]]], lanes: list[Lane]) -> None:
     """Every point, on whichever lane is free."""
     waiting = iter(points)
@@ -253,6 +311,16 @@ async def test_kill_9_at_every_call_and_statement(engine: Server, lanes: list[La
     began = time.monotonic()
     await _all(attempts, lanes)
     print(f"\n{engine.flavour}: {len(grant)} points of a grant, {len(revoke)} of a revoke; {time.monotonic() - began:.0f} s")
+    assert await logins(engine) == before
+
+
+@pytest.mark.timeout(600)
+async def test_kill_9_while_an_end_narrows_what_another_approval_leaves(engine: Server, lanes: list[Lane]) -> None:
+    before = await logins(engine)
+    points = await _learn_narrowing(lanes[0], engine)
+    began = time.monotonic()
+    await _all([_named(_killed_in_the_narrowing, engine, point) for point in points], lanes)
+    print(f"\n{engine.flavour}: {len(points)} points of a narrowing; {time.monotonic() - began:.0f} s")
     assert await logins(engine) == before
 
 
