@@ -35,6 +35,7 @@ def chosen(setting: str) -> str:
     """The driver's name or path, for the connection string.
 
     `auto`: the wheel mssql-python-odbc's, else Microsoft's 18 or FreeTDS as installed. Raises `Misconfigured` for none.
+    FreeTDS refuses a certificate without saying so: that is `Transient`, as a server that does not answer.
     """
     installed = pyodbc.drivers()
     if setting == AUTO:
