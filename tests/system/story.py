@@ -15,26 +15,38 @@ from dzgrant.localcloud.databases import Server
 from dzgrant.localcloud.places import CONSUMER, CONSUMER_PROJECT, REGION
 from dzgrant.model import AccountId, Credentials, Environment, Principal, Region, Table
 from tests.engines.mysql_playground import MysqlPlayground
+from tests.engines.oracle_playground import OraclePlayground
 from tests.engines.playground import Playground
 from tests.engines.postgresql_playground import PostgresqlPlayground
+from tests.engines.sqlserver_playground import SqlserverPlayground
 from tests.system.cloud import Cloud, Secret, until
 
-PLAYGROUNDS: dict[str, type[Playground]] = {"postgresql": PostgresqlPlayground, "mysql": MysqlPlayground}
+PLAYGROUNDS: dict[str, type[Playground]] = {
+    "postgresql": PostgresqlPlayground,
+    "mysql": MysqlPlayground,
+    "sqlserver": SqlserverPlayground,
+    "oracle": OraclePlayground,
+}
 
 _LOGINS = {
-    "postgresql": r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'dz\_%'",
-    "mysql": r"SELECT user FROM mysql.user WHERE user LIKE 'dz\_%'",
+    "postgresql": "SELECT rolname FROM pg_roles",
+    "mysql": "SELECT user FROM mysql.user",
+    "sqlserver": "SELECT name FROM sys.server_principals",
+    "oracle": "SELECT username FROM dba_users",
 }
 _SESSIONS = {
     "postgresql": "SELECT pid, usename FROM pg_stat_activity",
     # MariaDB reads the first comment, MySQL the second, since it calls its old list deprecated.
     "mysql": "SELECT id, user FROM /*M! information_schema */ /*!80022 performance_schema */ .processlist",
+    "sqlserver": "SELECT session_id, login_name FROM sys.dm_exec_sessions",
+    "oracle": "SELECT sid, username FROM gv$session",
 }
 
 
 async def logins(server: Server) -> frozenset[str]:
-    """The logins on the server whose names are like dzgrant's."""
-    return frozenset(str(name) for (name,) in await server.execute(_LOGINS[server.engine]))
+    """The logins on the server whose names are like dzgrant's, in lower case."""
+    names = (str(name).lower() for (name,) in await server.execute(_LOGINS[server.engine]))
+    return frozenset(name for name in names if name.startswith("dz_") and not name.endswith("_views"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +129,7 @@ class Story:
     async def sessions(self, login: str) -> list[int]:
         """The server's numbers of the login's sessions."""
         every = await self.server.execute(_SESSIONS[self.server.engine])
-        return [int(number) for number, name, *_ in every if name == login]
+        return [int(number) for number, name, *_ in every if str(name).lower() == login]
 
     async def reads(self, *tables: Table, environment: str | None = None, of: Collection[Table]) -> None:
         """Asserts that the environment's secret opens exactly these of the tables `of`, and may write to none."""
