@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 
 from tests.doubles.oracle.seam import Instance, OracleError, Session
@@ -31,6 +32,7 @@ from tests.doubles.oracle.wire.verifier import VERIFIER_12C, Challenge, Proven, 
 
 _NO_SERVICE, _NO_SID = 12514, 12505
 _KILLED = 28
+_HANGS_UP_WITHIN = 2.0  # seconds
 _ADMINISTRATORS = 0x20 | 0x40 | 0x400000 | 0x1000000 | 0x2000000 | 0x4000000 | 0x8000000  # SYSDBA, SYSOPER and their like
 
 
@@ -58,7 +60,7 @@ class Conversation:
                 pump = group.create_task(self._pump())
                 await self._talk()
                 pump.cancel()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except* (EOFError, OSError):
             pass
         finally:
             self._line.hang_up()
@@ -91,7 +93,7 @@ class Conversation:
                     self._broken = True
                     await asyncio.to_thread(self.cancel)
                 await self._packets.put(packet)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (EOFError, OSError):
             await self._packets.put(None)
 
     async def _talk(self) -> None:
@@ -117,8 +119,18 @@ class Conversation:
                 continue
             await self._line.answer(answer)
             answer = b""
-            if self._over or (asked and asked.request == Plain(Function.LOGOFF)):
+            if asked is not None and asked.request == Plain(Function.LOGOFF):
                 return
+            if self._over:
+                await self._left()
+                return
+
+    async def _left(self) -> None:
+        """The client reads ORA-00028 and hangs up; were the line closed before, it might see that instead."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HANGS_UP_WITHIN):
+                while await self._packets.get() is not None:
+                    pass
 
     async def _reset(self, failure: bytes) -> None:
         """The client waits for the reset marker and then for the call's end, which is always a failure."""
