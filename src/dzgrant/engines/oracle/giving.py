@@ -9,9 +9,8 @@ from collections.abc import Collection
 
 from dzgrant.engines.contract import Reach, Readable
 from dzgrant.engines.filters import is_whole, reading
-from dzgrant.engines.oracle import catalogue, removal, statements, views
+from dzgrant.engines.oracle import catalogue, failures, removal, statements, views
 from dzgrant.engines.oracle.catalogue import Account
-from dzgrant.engines.oracle.failures import NO_GRANTEE
 from dzgrant.engines.oracle.session import LockedSession
 from dzgrant.errors import ConsumerRejected, Transient
 from dzgrant.model import Scope, Table
@@ -23,8 +22,8 @@ async def give(session: LockedSession, before: Account, table: Table, scopes: Co
     whole = is_whole(scopes)
     target, other = (table, view) if whole else (view, table)
     columns, changed = (None, False) if whole else await _view(session, view, table, scopes)
-    if target not in before.tables and await session.run(statements.grant_read(target, login), expected={NO_GRANTEE}):
-        raise ConsumerRejected(f"the login {login} is gone")
+    if target not in before.tables:
+        await _grant(session, target)
     for held in before.held:
         if held.table == other:
             await removal.revoke(session, held)
@@ -45,6 +44,17 @@ async def _view(
     """The columns that the view has, None for all; and whether it showed something else before."""
     part = reading(table, await catalogue.columns(session, table), scopes, statements.DIALECT)
     return part.columns, await views.make(session, view, table, part.select)
+
+
+async def _grant(session: LockedSession, target: Table) -> None:
+    grant = statements.grant_read(target, session.login)
+    match await session.run(grant, expected={failures.NO_GRANTEE, failures.NO_TABLE}):
+        case failures.NO_GRANTEE:
+            raise ConsumerRejected(f"the login {session.login} is gone")
+        case failures.NO_TABLE:
+            # The server says the same of a table that is gone and of one that the admin may not give.
+            await catalogue.columns(session, target)
+            await session.run(grant)
 
 
 async def _verified(session: LockedSession, target: Table, other: Table) -> None:
