@@ -116,7 +116,8 @@ def _pool(source: Source, admin: Credentials, limits: Limits) -> QueuePool:
     return QueuePool(
         create,  # type: ignore[arg-type]  # all that the pool asks of a connection is `close`
         pool_size=limits.pool_size,
-        max_overflow=0,
+        # What an abandoned thread holds counts until that comes back; `Threads` bounds both together.
+        max_overflow=limits.pool_size,
         timeout=limits.connect_timeout,
         recycle=_RECYCLE_SECONDS,
         reset_on_return=None,
