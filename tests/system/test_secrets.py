@@ -15,8 +15,8 @@ from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.client import Control
 from dzgrant.localcloud.places import CONSUMER, GOVERNANCE, PRODUCER, REGION
 from dzgrant.localcloud.process import LocalCloud, running
-from dzgrant.model import Admin, Arn, Environment, Principal, Region, Source
-from dzgrant.secrets import MARK, Secrets
+from dzgrant.model import Admin, Arn, Credentials, Environment, Principal, Region, Source
+from dzgrant.secrets import MARK, Kept, Secrets
 from dzgrant.settings import Settings, load
 
 ADMIN = Admin(account=PRODUCER, region=REGION, connection="shop", secret=None)
@@ -87,6 +87,11 @@ async def scheduled(client: SecretsManagerClient, name: str) -> bool:
     return "DeletedDate" in await client.describe_secret(SecretId=name)
 
 
+def password(kept: Kept) -> str:
+    assert isinstance(kept.credentials, Credentials)
+    return kept.credentials.password.get_secret_value()
+
+
 async def test_the_usual_way_is_one_call_each(secrets: Secrets, control: Control, principal: Principal) -> None:
     control.forget_calls()
     kept = await secrets.keep_producer(principal, ADMIN)
@@ -125,7 +130,7 @@ async def test_both_say_what_a_client_needs(
             "dbname": "shop",
             "db_name": "shop",
             "username": principal.login,
-            "password": kept.credentials.password.get_secret_value(),
+            "password": password(kept),
         }
         found = await client.describe_secret(SecretId=name)
         assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {
@@ -155,7 +160,7 @@ async def test_exactly_the_consumer_role_may_read(
 async def test_a_share_that_does_not_work_is_found_out(
     secrets: Secrets, principal: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dzgrant.secrets._POLICY_SECONDS", 0.5)
+    monkeypatch.setattr("dzgrant.secrets.secrets._POLICY_SECONDS", 0.5)
     kept = await secrets.keep_producer(principal, ADMIN)
     with pytest.raises(Misconfigured, match="consumer role can't read"):
         await secrets.read_shared(principal, kept.arn)
@@ -182,7 +187,7 @@ async def test_whoever_comes_after_a_crash_finds_the_same_password(secrets: Secr
     assert not again.fresh
     renewed = await secrets.renew_producer(principal, ADMIN)
     assert renewed.fresh
-    assert renewed.credentials.password != first.credentials.password
+    assert password(renewed) != password(first)
     assert (await secrets.keep_producer(principal, ADMIN)).credentials == renewed.credentials
 
 
@@ -204,7 +209,7 @@ async def test_resubscribing_within_the_recovery_window_restores_with_a_new_pass
     assert await secrets.read_consumer(principal) is None
     second = await secrets.keep_producer(principal, ADMIN)
     assert second.fresh
-    assert second.credentials.password != first.credentials.password
+    assert password(second) != password(first)
     await secrets.share(principal, ADMIN, second.arn)
     await secrets.keep_consumer(principal, await secrets.read_shared(principal, second.arn))
     assert await secrets.read_consumer(principal) == second.credentials
@@ -383,5 +388,5 @@ async def test_a_repeated_request_is_no_harm(secrets: Secrets, control: Control,
 
 async def test_passwords_are_never_shown(secrets: Secrets, principal: Principal) -> None:
     kept = await secrets.keep_producer(principal, ADMIN)
-    password = kept.credentials.password.get_secret_value()
-    assert password not in f"{kept!r} {kept} {secrets!r} {vars(secrets)!r}"
+    hidden = password(kept)
+    assert hidden not in f"{kept!r} {kept} {secrets!r} {vars(secrets)!r}"

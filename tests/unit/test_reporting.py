@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -91,8 +91,8 @@ async def aws(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Aws]:
 async def test_an_outcome_is_a_line_a_count_and_an_event(aws: Aws) -> None:
     metrics = Metrics()
     with capture_logs() as logs:
-        seen = {"readable": "dz_views.orders_1", "columns": ("id", "city")}
-        await aws.reporter(metrics=metrics).outcome(granted(readable_through="PUBLIC", **seen))
+        through_view = replace(granted(readable_through="PUBLIC"), readable="dz_views.orders_1", columns=("id", "city"))
+        await aws.reporter(metrics=metrics).outcome(through_view)
     detail = {
         "domain": "dzd_1",
         "project": "project1",
@@ -133,6 +133,7 @@ async def test_each_kind_has_its_detail_type(aws: Aws) -> None:
         "Access Kept",
         "Access Failed",
         "Access Stuck",
+        "Access Rotated",
     ]
     detail = json.loads(entries[0]["Detail"])
     assert detail["loginOutcome"] == "dropped"
