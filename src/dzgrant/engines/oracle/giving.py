@@ -48,10 +48,10 @@ async def _view(
 
 async def _grant(session: LockedSession, target: Table) -> None:
     grant = statements.grant_read(target, session.login)
-    match await session.run(grant, expected={failures.NO_GRANTEE, failures.NO_TABLE}):
+    match await session.run(grant, expected={failures.NO_GRANTEE, failures.NO_TABLE, failures.NAME_TOO_LONG}):
         case failures.NO_GRANTEE:
             raise ConsumerRejected(f"the login {session.login} is gone")
-        case failures.NO_TABLE:
+        case failures.NO_TABLE | failures.NAME_TOO_LONG:
             # The server says the same of a table that is gone and of one that the admin may not give.
             await catalogue.columns(session, target)
             await session.run(grant)

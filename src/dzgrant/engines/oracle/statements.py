@@ -147,7 +147,7 @@ def rds_end_session(sid: int, serial: int) -> Statement:
 def read_nothing(readable: Readable) -> str:
     """Needs READ, and fetches no row."""
     shown = ", ".join(map(identifier, readable.columns)) if readable.columns else "*"
-    return f"SELECT {shown} FROM {named(readable.table)} WHERE 1 = 0"  # noqa: S608 - names are quoted above
+    return f"SELECT {shown} FROM {named(readable.table)} WHERE 1 = 0"  # noqa: S608  # names are quoted above
 
 
 def _identified(password: SecretStr) -> str:
