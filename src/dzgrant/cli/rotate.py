@@ -62,12 +62,9 @@ async def _rotated(parts: Parts, names: Sequence[str], oldest: timedelta | None,
     async def in_turn(record: PrincipalRecord, turn: Turn) -> _Done:
         if dry_run:
             return _Done(record=record, done=f"would {turn.name.lower()}", login=record.login)
-        async with room:
-            return await _one(parts, record, turn)
-
-    async def _one(parts: Parts, record: PrincipalRecord, turn: Turn) -> _Done:
         try:
-            turned = await parts.runner.turn(record, decide)
+            async with room:
+                turned = await parts.runner.turn(record, decide)
         except DzgrantError as error:
             return _Done(record=record, done="failed", login=record.login, error=str(error))
         if turned is None:

@@ -113,10 +113,10 @@ class Rotation:
         settled = replace(self._record, login=self.login, password_at=now, spare=left)
         await self._step(Step.SETTLE, partial(self._settle, settled))
 
-    async def _step(self, step: Step, work: Callable[[], Awaitable[None]]) -> None:
+    async def _step(self, step: Step, work: Callable[[], Awaitable[T]]) -> T:
         began = time.monotonic()
         try:
-            await bounded(self._lease, self._bound, step, work)
+            return await bounded(self._lease, self._bound, step, work)
         finally:
             self._observe(step, self.principal.source.engine, time.monotonic() - began)
 
@@ -140,11 +140,13 @@ class Rotation:
             self._record = replace(record, spare=None)
 
     async def _intend(self) -> None:
-        first, second = self.principal.logins
-        other = second if self._record.login == first else first
-        spare = Spare(login=other, until=None)
+        spare = Spare(login=self._other(), until=None)
         await self._means.ledger.intend(self._lease, spare)
         self._record = replace(self._record, spare=spare)
+
+    def _other(self) -> str:
+        first, second = self.principal.logins
+        return second if self._record.login == first else first
 
     async def _versions(self) -> Versions:
         versions = await self._means.secrets.versions(self.principal, self._admin)
@@ -176,21 +178,19 @@ class Rotation:
         return [record for record in found if record.state is GrantState.GRANTED and record.table]
 
     async def _put_pending(self, login: str) -> Version:
-        found: list[Version] = []
-
-        async def put() -> None:
-            found.append(await self._means.secrets.put_pending(self.principal, self._admin, login))
-
-        await self._step(Step.KEEP_PENDING, put)
-        return found[0]
+        putting = partial(self._means.secrets.put_pending, self.principal, self._admin, login)
+        return await self._step(Step.KEEP_PENDING, putting)
 
     async def _added(self, pending: Version) -> Version:
         """The way in for the pending password: the login's own, else the other login's, for which it is made anew."""
+        if not self._granted:
+            raise _unproved()
         if pending.credentials.username == self._record.login:
-            if await self._second_password(pending):
+            if await self._step(Step.ADD, partial(self._second_password, pending.credentials)):
+                tables = [(record.readable or record.table, record.columns) for record in self._granted]
+                self._readable = [Readable(table=table, columns=columns) for table, columns in tables if table]
                 return pending
-            assert self._record.spare is not None  # noqa: S101
-            pending = await self._put_pending(self._record.spare.login)
+            pending = await self._put_pending(self._other())
         try:
             await self._step(Step.ADD, partial(self._second_login, pending))
         except Refused:
@@ -207,23 +207,13 @@ class Rotation:
                 # The login in use can't read it either, by now: that is for the next reconciliation to tell.
                 refused = error.about(table=record.table)
                 log.warning("table_not_rotated", principal=self.principal.id, table=str(record.table), error=str(refused))
-        if not self._readable:
-            raise Misconfigured(refused.what, do=refused.do, subject=refused.subject) if refused else _unproved()
+        if refused and not self._readable:
+            raise Misconfigured(refused.what, do=refused.do, subject=refused.subject)
         return pending
 
-    async def _second_password(self, pending: Version) -> bool:
-        taken: list[bool] = []
-        login, password = pending.credentials.username, pending.credentials.password
-
-        async def add() -> None:
-            taken.append(await self._on_source(lambda database: database.add_password(login, password, self._lease)))
-
-        if not self._granted:
-            raise _unproved()
-        await self._step(Step.ADD, add)
-        tables = [(record.readable or record.table, record.columns) for record in self._granted]
-        self._readable = [Readable(table=table, columns=columns) for table, columns in tables if table]
-        return taken[0]
+    async def _second_password(self, consumer: Credentials) -> bool:
+        login, password = consumer.username, consumer.password
+        return await self._on_source(lambda database: database.add_password(login, password, self._lease))
 
     async def _prove(self, consumer: Credentials, readable: Readable) -> None:
         await self._on_source(lambda database: database.prove(consumer, readable))

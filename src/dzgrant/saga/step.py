@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from dzgrant.errors import LeaseLost, Transient
 from dzgrant.ledger import Lease, Ledger
 from dzgrant.saga.sources import Sources
 from dzgrant.secrets import Secrets
+
+T = TypeVar("T")
 
 Observe = Callable[[StrEnum, str, float], None]
 """Told each step, its engine and the seconds it took."""
@@ -25,7 +28,7 @@ class Means:
     sources: Sources
 
 
-async def bounded(lease: Lease, seconds: float, name: object, work: Callable[[], Awaitable[object]]) -> None:
+async def bounded(lease: Lease, seconds: float, name: object, work: Callable[[], Awaitable[T]]) -> T:
     """Starts the work only while the lease outlasts the seconds, and cuts it off there; so nothing that this process began
     goes on after another may hold the lease (daemon.md B3, 6a). Raises `Transient` then, and `LeaseLost`."""
     try:
@@ -34,6 +37,6 @@ async def bounded(lease: Lease, seconds: float, name: object, work: Callable[[],
         await lease.renew()
     try:
         async with asyncio.timeout(seconds):
-            await work()
+            return await work()
     except TimeoutError:
         raise Transient(f"{name} took longer than {seconds:.0f} s") from None
