@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from dzgrant.engines.contract import Owner
-from dzgrant.engines.postgresql.marker import Marker
+from dzgrant.engines.marker import Marker
 from dzgrant.engines.sqlserver import statements
 from dzgrant.errors import Unsupported
 from dzgrant.model import Table

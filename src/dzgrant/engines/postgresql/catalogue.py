@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from dzgrant.engines.contract import views_in
-from dzgrant.engines.postgresql.marker import Marker
+from dzgrant.engines.marker import Marker
 from dzgrant.engines.postgresql.statements import grant_connect, grant_select, grant_usage
 from dzgrant.model import Table
 

@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable
 from dzgrant.engines.filters import is_whole
+from dzgrant.engines.marker import Marker, admitted
 from dzgrant.engines.postgresql import catalogue, filtered, giving, proof, removal, statements
 from dzgrant.engines.postgresql.catalogue import holdings
 from dzgrant.engines.postgresql.connections import Connections, Driver, again, connect
 from dzgrant.engines.postgresql.failures import DRIVER_FAILURES, NotLetIn, while_proving
-from dzgrant.engines.postgresql.marker import Marker, admitted
 from dzgrant.engines.postgresql.scram import verifier
 from dzgrant.engines.postgresql.sessions import evict, unblocked
 from dzgrant.errors import ConsumerRejected, DzgrantError, Misconfigured, Refused, Unsupported

@@ -12,12 +12,12 @@ import structlog
 
 from dzgrant.engines.contract import Permit, Reach
 from dzgrant.engines.filters import Reading, reading
+from dzgrant.engines.marker import admitted
 from dzgrant.engines.postgresql import statements, views
 from dzgrant.engines.postgresql.catalogue import Holdings, Way, holdings
 from dzgrant.engines.postgresql.connections import Connections
 from dzgrant.engines.postgresql.failures import DependedOn
 from dzgrant.engines.postgresql.giving import look, marking, needed
-from dzgrant.engines.postgresql.marker import admitted
 from dzgrant.engines.postgresql.removal import revocations
 from dzgrant.engines.postgresql.sessions import end_sessions, evict, unblocked
 from dzgrant.engines.postgresql.shape import Shape, shape

@@ -11,10 +11,10 @@ from functools import partial
 import structlog
 
 from dzgrant.engines.contract import Permit, Reach, Readable
+from dzgrant.engines.marker import Marker, admitted
 from dzgrant.engines.postgresql import catalogue, statements, views
 from dzgrant.engines.postgresql.catalogue import Step, Way
 from dzgrant.engines.postgresql.connections import Connections, Transaction
-from dzgrant.engines.postgresql.marker import Marker, admitted
 from dzgrant.engines.postgresql.sessions import evict, unblocked
 from dzgrant.errors import ConsumerRejected, DzgrantError, Misconfigured, Refused
 from dzgrant.model import Table

@@ -13,10 +13,10 @@ from typing import TypeVar
 import structlog
 
 from dzgrant.engines.contract import Dropped, Permit
+from dzgrant.engines.marker import Marker, admitted
 from dzgrant.engines.postgresql import catalogue, statements, views
 from dzgrant.engines.postgresql.catalogue import Holdings, Privilege, holdings
 from dzgrant.engines.postgresql.connections import Connections
-from dzgrant.engines.postgresql.marker import Marker, admitted
 from dzgrant.engines.postgresql.sessions import end_sessions, evict, unblocked
 from dzgrant.errors import AdminRejected, Misconfigured
 from dzgrant.model import LoginOutcome, Table

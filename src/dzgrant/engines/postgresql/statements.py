@@ -14,7 +14,7 @@ from sqlalchemy import String
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from dzgrant.engines.contract import Readable
-from dzgrant.engines.postgresql.marker import Marker
+from dzgrant.engines.marker import Marker
 from dzgrant.model import ALTERNATE, Table
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]

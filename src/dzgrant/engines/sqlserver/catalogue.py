@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dzgrant.engines.postgresql.marker import Marker
+from dzgrant.engines.marker import Marker
 from dzgrant.engines.sqlserver import babelfish as babelfish_records
 from dzgrant.engines.sqlserver.session import Row
 from dzgrant.engines.sqlserver.statements import SCHEMA_MARKER, marker_name, sid

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.mssql import base as mssql
 
 from dzgrant.engines import filters
 from dzgrant.engines.contract import Owner, Permit, Reach, Readable, views_in
-from dzgrant.engines.postgresql.marker import Marker, admitted
+from dzgrant.engines.marker import Marker, admitted
 from dzgrant.engines.sqlserver import babelfish, catalogue, statements
 from dzgrant.engines.sqlserver.catalogue import Access, Account, Views
 from dzgrant.engines.sqlserver.connections import Desk

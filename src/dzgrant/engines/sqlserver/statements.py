@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import Unicode
 from sqlalchemy.dialects.mssql.pyodbc import dialect as mssql
 
-from dzgrant.engines.postgresql.marker import Marker
+from dzgrant.engines.marker import Marker
 from dzgrant.errors import Unsupported
 from dzgrant.model import Table
 

@@ -1,6 +1,6 @@
-"""The marker in the comment of each login that dzgrant made: whose it is, and the highest fence that changed it.
+"""The marker as a text, where an engine keeps one with a login: whose it is, and the highest fence that changed it.
 
-Only an admin of the role can set a role's comment, and it goes with the role, so it is always removed last.
+PostgreSQL has it in the role's comment, SQL Server in an extended property. Only an admin can set it, and it goes last.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dzgrant.engines.contract import Owner
-from dzgrant.engines.postgresql.marker import Marker, admitted
+from dzgrant.engines.marker import Marker, admitted
 from dzgrant.errors import LeaseLost, Refused
 
 MARKER = Marker(owner=Owner(domain="dzd_1", project="prj-1", environment="env-1"), fence=5)
