@@ -169,7 +169,7 @@ def test_a_connection_to_no_relational_database_is_nobodys_error(kind: str) -> N
     "answer",
     [
         {"ConnectionType": "JDBC", "ConnectionProperties": {}},
-        {"ConnectionType": "JDBC", "ConnectionProperties": {"JDBC_CONNECTION_URL": "jdbc:redshift://db:5439/dev"}},
+        {"ConnectionType": "JDBC", "ConnectionProperties": {"JDBC_CONNECTION_URL": "jdbc:db2://db:50000/dev"}},
         {"ConnectionType": "JDBC", "ConnectionProperties": {"HOST": "db", "PORT": "1"}},
         {
             "ConnectionType": "MYSQL",

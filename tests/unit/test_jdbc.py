@@ -90,7 +90,7 @@ def test_each_form_names_its_source(url: str, expected: tuple[str, str, int, str
         "",
         "jdbc",
         "postgresql://db/shop",
-        "jdbc:redshift://db:5439/shop",
+        "jdbc:db2://db:50000/shop",
         "jdbc:mysql://db1,db2/shop",
         "jdbc:postgresql://db1:5432,db2:5432/shop",
         "jdbc:mysql:replication://db1/shop",
