@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ import oracledb
 from dzgrant.localcloud.databases.server import Run, Server, credentials, trust
 from dzgrant.model import Credentials
 
+_GOODBYE_SECONDS = 2.0
 # "Master user account privileges", Amazon RDS user guide: DBA without these among others: ALTER DATABASE, ALTER SYSTEM,
 # GRANT ANY PRIVILEGE, GRANT ANY ROLE. Only what dzgrant is documented to need is given here.
 _RDS_PRIVILEGES = (
@@ -66,6 +68,7 @@ class OracleServer(Server):
             # The server may have ended the session already.
             with suppress(oracledb.Error, OSError):
                 await connection.close()
+            await _hung_up(self.port)
 
     async def create_database(self, name: str, *, owner: Credentials | None = None) -> None:
         """A schema stands for it: a pluggable database takes minutes to make. An admin reaches it by its system privileges."""
@@ -79,3 +82,19 @@ class OracleServer(Server):
             await run(f"GRANT {_RDS_PRIVILEGES} TO {admin.username}")
             await run(f"GRANT EXECUTE ON rdsadmin.rdsadmin_util TO {admin.username}")
         return admin
+
+
+async def _hung_up(port: int) -> None:
+    """The driver does not wait until TLS has said goodbye; a loop that ends before that leaves a socket open."""
+    loop: Any = asyncio.get_running_loop()
+    deadline = loop.time() + _GOODBYE_SECONDS
+
+    def leaving(transport: Any) -> bool:
+        if transport._sock is None or transport.get_extra_info("peername", (None, None))[1] != port:
+            return False
+        state = getattr(transport.get_protocol(), "_state", None)
+        return transport.is_closing() or getattr(state, "name", "") in {"FLUSHING", "SHUTDOWN"}
+
+    # asyncio tells nobody of it, so there is no event to wait for.
+    while loop.time() < deadline and any(map(leaving, list(loop._transports.values()))):  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
