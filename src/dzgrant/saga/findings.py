@@ -24,6 +24,8 @@ class Findings:
     refused: dict[TablePath, Refused] = field(default_factory=dict)
     waiting: dict[TablePath, Misconfigured] = field(default_factory=dict)
     """Tables that a person must do something for first."""
+    closed: set[TablePath] = field(default_factory=set)
+    """Those that nothing is read of until then, since what was given before may be too much."""
     leaving: list[TablePath] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
     """Keys of the tables that other subscriptions want."""
@@ -85,11 +87,20 @@ class Findings:
         self.kept.discard(path.key)
         self.keep -= {self.narrowing[path]}
 
-    def look_for_excess(self, login: LoginState | None) -> bool:
-        """GRANT, after a filter was refused: whether the login reads what nobody wants. Notes what it may go on reading."""
-        self.keep = frozenset({*self.tables.values(), *(record.table for record in self.living if record.table)})
-        views = {*map(self.view, self.given), *(record.readable for record in self.living)}
+    def look_for_excess(self, login: LoginState | None, *, closed: Table | None = None) -> bool:
+        """After a filter was refused, or a table closed: whether the login reads what it is not to.
+
+        Notes what it may go on reading.
+        """
+        staying = {table for path, table in self.tables.items() if path not in self.leaving}
+        living = [record for record in self.living if record.table and record.table != closed]
+        self.keep = frozenset({*staying, *(record.table for record in living if record.table)} - {closed})
+        views = {*map(self.view, self.given), *(record.readable for record in living)}
         return login is not None and not {*login.tables} <= self.keep | views
+
+    def suspended(self, path: TablePath) -> GrantState | None:
+        """The state of a table that waits; None: as it was."""
+        return GrantState.GRANTING if path in self.closed else None
 
     def view(self, path: TablePath) -> Table | None:
         """What is read for a table that was granted, where that is not the table itself."""
@@ -109,7 +120,7 @@ class Findings:
         for path, refused in self.refused.items():
             yield GrantOutcome(path=path, state=GrantState.FAILED, reason=str(refused), subscriptions=self._wanting(path))
         for path, error in self.waiting.items():
-            yield GrantOutcome(path=path, state=None, reason=str(error))
+            yield GrantOutcome(path=path, state=self.suspended(path), reason=str(error))
 
     def revoked(self) -> Iterator[GrantOutcome]:
         """REVOKE: as `granted`; also what was leaving before and was never settled, for it went along."""

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from dzgrant.engines.contract import Database, Dropped, LoginState, Owner, Reach
+from dzgrant.engines.filters import is_whole
 from dzgrant.errors import AdminRejected, ConsumerRejected, Misconfigured, PasswordRejected, Refused
 from dzgrant.ledger import GrantOutcome, Lease, Settlement
 from dzgrant.model import (
@@ -223,11 +224,25 @@ class Journey:
         async def to(login: str) -> Reach:
             return await self._on_source(lambda database: database.grant(login, table, self._lease, scopes))
 
-        for spare in set(self._lease.record.logins) - {self.login}:
-            # A rotation that has not made it yet gives it what the ledger says then.
-            with suppress(ConsumerRejected):
-                await to(spare)
-        self.found.reach[path] = await to(self.login)
+        try:
+            for spare in set(self._lease.record.logins) - {self.login}:
+                # A rotation that has not made it yet gives it what the ledger says then.
+                with suppress(ConsumerRejected):
+                    await to(spare)
+            self.found.reach[path] = await to(self.login)
+        except AdminRejected:
+            raise
+        except Misconfigured:
+            if not is_whole(scopes):
+                await self._close(path, table)
+            raise
+
+    async def _close(self, path: TablePath, table: Table) -> None:
+        """What was given before may be more than is approved now: better nothing, until a person has made way."""
+        for login in self._lease.record.logins:
+            if self.found.look_for_excess(await self._describe(login), closed=table):
+                await self._revoke(login)
+        self.found.closed.add(path)
 
     async def _prove(self) -> None:
         consumer = self._known_consumer()
@@ -335,7 +350,8 @@ class Journey:
     async def suspend(self, reason: str) -> None:
         """Gives the lease back with the work undone, and says why in the ledger. Best effort: the message comes again."""
         staying = self.found.paths if self.progress.aim is Aim.GRANT else tuple(self.found.narrowing)
-        waiting = {**dict.fromkeys(staying), **dict.fromkeys(self.found.leaving, GrantState.REVOKING)}
+        waiting = {path: self.found.suspended(path) for path in staying}
+        waiting |= dict.fromkeys(self.found.leaving, GrantState.REVOKING)
         grants = tuple(GrantOutcome(path=path, state=state, reason=reason) for path, state in waiting.items())
         await self._means.ledger.settle(self._lease, self._settlement(grants, finished=False))
 
