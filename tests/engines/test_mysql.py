@@ -366,6 +366,24 @@ async def test_a_readers_condition_is_told_of_no_hidden_row(play: MysqlPlaygroun
     assert not any("hidden" in str(warning.message) for warning in told)
 
 
+@pytest.mark.parametrize("operator", [Operator.NOT_EQUAL_TO, Operator.NOT_LIKE, Operator.NOT_IN])
+async def test_a_reader_who_wants_padding_sees_no_hidden_row(
+    play: MysqlPlayground, database: Database, operator: Operator
+) -> None:
+    """A CHAR comes with its padding under PAD_CHAR_TO_FULL_LENGTH, which is equal to no value of a filter then."""
+    table = play.table("orders")
+    collation = "utf8mb4_nopad_bin" if play.is_mariadb else "utf8mb4_0900_bin"
+    await play.run(f"CREATE TABLE {play.sql(table)} (id int, city char(9) CHARACTER SET utf8mb4 COLLATE {collation})")
+    await play.run(f"INSERT INTO {play.sql(table)} VALUES (1, 'Paris'), (2, 'Rome')")
+    login = consumer()
+    await given(database, login)
+    elsewhere = Comparison(column="city", operator=operator, values=("Paris",))
+    reach = await database.grant(login.username, table, Holder(), [Scope(rows=elsewhere)])
+    async with play.server.session(login=login) as run:
+        await run("SET sql_mode = 'PAD_CHAR_TO_FULL_LENGTH'")
+        assert await run(f"SELECT id FROM {play.sql(reach.readable.table)}") == [(2,)]
+
+
 async def test_a_readers_open_transaction_keeps_no_view_as_it_is(play: MysqlPlayground, impatient: Database) -> None:
     table = await play.create_table("orders")
     login = consumer()
@@ -554,7 +572,7 @@ async def test_as_few_statements_for_a_filter_as_the_module_says(play: MysqlPlay
     for table, scope in ((columns, Scope(columns=frozenset({"id"}))), (rows, Scope(rows=one))):
         await database.prove(login, (await database.grant(login.username, table, Holder(), [scope])).readable)
         counts.append(sent())
-    assert [after - before for before, after in pairwise(counts)] == [8, 13]
+    assert [after - before for before, after in pairwise(counts)] == [8, 14]
 
 
 async def test_a_message_holds_one_statement(play: MysqlPlayground) -> None:
@@ -643,3 +661,31 @@ async def test_a_rejected_admin_leaves_no_connection_open(play: MysqlPlayground)
         for _ in range(play.limits.pool_size + 1):
             with pytest.raises(AdminRejected):
                 await database.describe("dz_nobody")
+
+
+async def test_the_way_to_a_view_shows_no_more_than_the_view(play: MysqlPlayground, database: Database) -> None:
+    table, login = await play.create_wide("orders", {"id": "int", "word": "text"}, [(1, "one")]), consumer()
+    await database.ensure_login(login.username, login.password, OWNER, Holder())
+    rows = Comparison(column="id", operator=Operator.EQUAL_TO, values=("1",))
+    some, all_rows = Scope(columns=frozenset({"id"}), rows=rows), Scope(columns=frozenset({"word"}), rows=rows)
+
+    async def ways() -> list[str]:
+        found = await play.server.execute(
+            f"SELECT column_name FROM mysql.columns_priv WHERE user = '{login.username}' AND column_priv = 'References'"
+        )
+        return sorted(str(name) for (name,) in found)
+
+    for scopes, expected in (([some], ["id"]), ([some, all_rows], ["id", "word"]), ([all_rows], ["word"])):
+        await database.grant(login.username, table, Holder(), scopes)
+        assert await ways() == expected
+        async with play.server.session(database=play.database, login=login) as run:
+            assert sorted(row[0] for row in await run(f"SHOW COLUMNS FROM {play.sql(table)}")) == expected
+            with pytest.raises(SAID_NO):
+                await run(f"SHOW CREATE TABLE {play.sql(table)}")
+            with pytest.raises(SAID_NO):
+                await run(f"CREATE TABLE mine (id int, FOREIGN KEY (id) REFERENCES {play.sql(table)} (id))")
+    await database.grant(login.username, table, Holder())
+    assert await ways() == []
+    await database.grant(login.username, table, Holder(), [some])
+    await database.revoke(login.username, [], Holder())
+    assert await ways() == []

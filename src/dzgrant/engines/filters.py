@@ -155,7 +155,8 @@ class _Compiler:
             case Operator.IS_NOT_NULL:
                 return column.is_not(None)
             case Operator.LIKE | Operator.NOT_LIKE:
-                like = column.like if operator is Operator.LIKE else column.not_like
+                text = self._comparable(name)
+                like = text.like if operator is Operator.LIKE else text.not_like
                 return like(self._pattern(name, values[0]), escape=_ESCAPE)
         if isinstance(self.columns[name], sa.Boolean) and operator not in _EQUALITY:
             raise self._unsupported(f"the column {name} is true or false, which {operator} does not compare")
@@ -217,10 +218,13 @@ class _Compiler:
                 return f"TIMESTAMP '{moment.isoformat(' ')}'"
 
     def _comparable(self, name: str) -> ColumnElement[Any]:
+        """What no setting of the consumer's session changes: in MySQL a TIMESTAMP is shown in its time zone, and a CHAR
+        with its padding under PAD_CHAR_TO_FULL_LENGTH."""
         kind, column = self.columns[name], self._column(name)
-        # MySQL's TIMESTAMP is shown in the time zone of the session, which the consumer chooses.
         if self.dialect.name == "mysql" and isinstance(kind, sa.DateTime) and kind.timezone:
             return sa.func.unix_timestamp(column)
+        if self.dialect.name == "mysql" and isinstance(kind, sa.CHAR):
+            return sa.func.rtrim(column)
         return column
 
     def _column(self, name: str) -> sa.ColumnClause[Any]:
