@@ -150,6 +150,17 @@ async def test_rows_are_read_through_a_view_alone(
     assert not await play.can_write(login, readable.table)
 
 
+async def test_a_login_that_reads_nothing_but_a_view_opens_the_database_that_its_secret_names(
+    play: Playground, database: Database, login: Credentials, table: Table
+) -> None:
+    await given(database, login, table, where(EU))
+    async with play.server.session(database=play.source.database, login=login):
+        assert not await play.can_read(login, table)
+    await database.revoke(login.username, [table], Holder())
+    async with play.server.session(database=play.source.database, login=login):
+        assert not await play.can_read(login, table)
+
+
 async def test_a_cell_is_read_when_one_approval_shows_it(
     play: Playground, database: Database, login: Credentials, table: Table
 ) -> None:

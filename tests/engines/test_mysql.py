@@ -431,7 +431,7 @@ async def test_an_admin_without_a_place_for_views_gets_the_statement(play: Mysql
 ALL = (
     "GRANT CREATE USER, PROCESS ON *.* TO {admin}",
     "GRANT SELECT ON mysql.* TO {admin}",
-    "GRANT SELECT ON {database}.* TO {admin} WITH GRANT OPTION",
+    "GRANT SELECT, REFERENCES ON {database}.* TO {admin} WITH GRANT OPTION",
 )
 
 

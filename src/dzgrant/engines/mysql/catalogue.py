@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -32,6 +33,8 @@ class Account:
     """Those that it was given SELECT on as a whole, dzgrant's views among them."""
     columns: dict[Table, frozenset[str]]
     """Of which tables it was given SELECT on single columns, and on which."""
+    reaching: dict[Table, frozenset[str]]
+    """Of which tables it may know columns, so that it can open the database that they are in; it reads views of them."""
     databases: tuple[str, ...]
     """Patterns of the databases that it was given SELECT on."""
     everywhere: bool
@@ -69,6 +72,9 @@ UNION ALL
 SELECT 'column', db, table_name, column_name
   FROM mysql.columns_priv WHERE user = %(login)s AND host = %(host)s AND FIND_IN_SET('Select', column_priv)
 UNION ALL
+SELECT 'reaching', db, table_name, column_name
+  FROM mysql.columns_priv WHERE user = %(login)s AND host = %(host)s AND FIND_IN_SET('References', column_priv)
+UNION ALL
 SELECT 'database', '', db, '' FROM mysql.db WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
 UNION ALL
 SELECT 'everywhere', '', '', '' FROM mysql.user WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
@@ -91,19 +97,20 @@ async def account(session: Session, login: str) -> Account | None:
         other_hosts=tuple(sorted(host for host in hosts if host != HOST)),
         two_passwords=any(scope == "second" for scope, *_ in rows),
         tables=frozenset(Table(schema=schema, name=name) for scope, _, schema, name in rows if scope == "table"),
-        columns=_by_table(
-            (Table(schema=schema, name=name), column) for scope, schema, name, column in rows if scope == "column"
-        ),
+        columns=_by_table(rows, "column"),
+        reaching=_by_table(rows, "reaching"),
         databases=tuple(pattern for scope, _, pattern, _ in rows if scope == "database"),
         everywhere=any(scope == "everywhere" for scope, *_ in rows),
         has_place=any(scope == "place" for scope, *_ in rows),
     )
 
 
-def _by_table(pairs: Iterable[tuple[Table, str]]) -> dict[Table, frozenset[str]]:
+def _by_table(rows: Iterable[tuple[Any, ...]], wanted: str) -> dict[Table, frozenset[str]]:
     found: dict[Table, frozenset[str]] = {}
-    for table, column in pairs:
-        found[table] = found.get(table, frozenset()) | {column}
+    for scope, schema, name, column in rows:
+        if scope == wanted:
+            table = Table(schema=schema, name=name)
+            found[table] = found.get(table, frozenset()) | {column}
     return found
 
 

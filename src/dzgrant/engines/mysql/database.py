@@ -78,7 +78,9 @@ class MysqlDatabase:
     @again
     async def prove(self, consumer: Credentials, readable: Readable) -> None:
         table = readable.table
-        driver = await connect(self._source, consumer, self._limits, ConsumerRejected, database=table.schema)
+        driver = await connect(
+            self._source, consumer, self._limits, ConsumerRejected, database=self._source.database or table.schema
+        )
         try:
             async with asyncio.timeout(self._limits.statement_timeout):
                 await driver.run(statements.read_nothing(readable, self._limits.statement_timeout))

@@ -48,18 +48,22 @@ async def _give_whole(session: LockedSession, before: Account | None, table: Tab
         await session.run(statements.revoke_columns(table, columns, login), expected=NO_GRANT)
     if before and view in before.tables:
         await session.run(statements.revoke_select(view, login), expected=NO_GRANT)
+    await _reach(session, before, table, frozenset())
     return Readable(table=table)
 
 
 async def _give_part(session: LockedSession, before: Account | None, table: Table, scopes: Collection[Scope]) -> Readable:
-    part = reading(table, await _columns(session, table), scopes, statements.DIALECT)
+    columns = await _columns(session, table)
+    part = reading(table, columns, scopes, statements.DIALECT)
     view = views.view_of(session.login, table)
     readable = Readable(table=view if part.by_rows else table, columns=part.columns)
     changed = False
     if part.by_rows:
         changed = await _give_view(session, before, table, part)
+        await _reach(session, before, table, frozenset(part.columns or columns))
     else:
         await _give_columns(session, before, table, part)
+        await _reach(session, before, table, frozenset())
     after = await catalogue.account(session, session.login)
     await _end_sessions(session, before, table, changed=changed)
     if not _holds(after, table, readable):
@@ -106,6 +110,15 @@ async def _give_columns(session: LockedSession, before: Account | None, table: T
         await session.run(statements.revoke_columns(table, tuple(sorted(more)), login), expected=NO_GRANT)
     if before and view in before.tables:
         await session.run(statements.revoke_select(view, login), expected=NO_GRANT)
+
+
+async def _reach(session: LockedSession, before: Account | None, table: Table, columns: frozenset[str]) -> None:
+    """A login that reads nothing but views can open the database that its secret names, as if it read the table itself."""
+    had = before.reaching.get(table, frozenset()) if before else frozenset()
+    if new := columns - had:
+        await _given(session, statements.grant_reach(table, tuple(sorted(new)), session.login))
+    if more := had - columns:
+        await session.run(statements.revoke_reach(table, tuple(sorted(more)), session.login), expected=NO_GRANT)
 
 
 async def _given(session: LockedSession, statement: Statement) -> None:

@@ -27,7 +27,7 @@ async def _revoke(session: LockedSession, found: Account, kept: set[Table]) -> A
     """None, or what the login held before all was taken from it, so that what is kept must be given back."""
     login = session.login
     if not kept:
-        if found.tables or found.columns or found.databases or found.everywhere:
+        if found.tables or found.columns or found.reaching or found.databases or found.everywhere:
             await session.run(statements.revoke_all(login))
         return None
     for pattern in found.databases:
@@ -37,6 +37,9 @@ async def _revoke(session: LockedSession, found: Account, kept: set[Table]) -> A
         return await _revoke_all(session, found)
     for table in sorted({*found.tables, *found.columns} - kept):
         await session.run(statements.revoke_select(table, login), expected=NO_GRANT)
+    for table in sorted(found.reaching.keys() - kept):
+        columns = tuple(sorted(found.reaching[table]))
+        await session.run(statements.revoke_reach(table, columns, login), expected=NO_GRANT)
     return None
 
 
@@ -52,3 +55,5 @@ async def _give_back(session: LockedSession, before: Account, kept: set[Table]) 
     for table in sorted(before.columns.keys() & kept):
         columns = tuple(sorted(before.columns[table]))
         await session.run(statements.grant_columns(table, columns, login), expected=NO_TABLE)
+    for table in sorted(before.reaching.keys() & kept):
+        await session.run(statements.grant_reach(table, tuple(sorted(before.reaching[table])), login), expected=NO_TABLE)

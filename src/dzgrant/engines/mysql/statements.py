@@ -162,8 +162,17 @@ def revoke_columns(table: Table, columns: tuple[str, ...], login: str) -> Statem
     return _on_columns("REVOKE SELECT ({columns}) ON {table} FROM {login}", table, columns, login)
 
 
-def _on_columns(words: str, table: Table, columns: tuple[str, ...], login: str) -> Statement:
-    right = _sql("SELECT ON {table}", table=table)
+def grant_reach(table: Table, columns: tuple[str, ...], login: str) -> Statement:
+    """Who may name columns in a foreign key may open the database, and read nothing; nor may it make a table with one."""
+    return _on_columns("GRANT REFERENCES ({columns}) ON {table} TO {login}", table, columns, login, right="REFERENCES")
+
+
+def revoke_reach(table: Table, columns: tuple[str, ...], login: str) -> Statement:
+    return _on_columns("REVOKE REFERENCES ({columns}) ON {table} FROM {login}", table, columns, login, right="REFERENCES")
+
+
+def _on_columns(words: str, table: Table, columns: tuple[str, ...], login: str, *, right: str = "SELECT") -> Statement:
+    right = f"{right} ON {_sql('{table}', table=table)}"
     sql = _sql(words, table=table, columns=_Names(columns), login=_Login(login))
     return Statement(sql=sql, right=right, grant_option=True)
 
