@@ -7,6 +7,7 @@ word. The server has a role `rds_iam`, as RDS has, which is all that PostgreSQL'
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ import pytest
 from dzgrant.localcloud.places import CONSUMER, PRODUCER
 from dzgrant.model import AccountId, Credentials, Table
 from dzgrant.passwords import new_password
+from tests.system.cloud import until
 from tests.system.conftest import Start
 from tests.system.story import Story
+from tests.system.test_rotation import NO_GRACE, Dzgrant
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
@@ -96,3 +99,27 @@ async def test_a_source_that_turns_to_iam_takes_the_password_away_and_gives_it_b
         assert (by_password.username,) not in await story.server.execute(_MEMBERS)
         assert await story.play.can_log_in(story.secret().credentials)
         assert await story.play.can_read(story.secret().credentials, orders)
+
+
+async def test_what_a_rotation_left_goes_though_the_source_turned_to_iam(
+    iam_story: Story, start: Start, ca_bundle: Path
+) -> None:
+    story = iam_story
+    orders = await story.play.create_table("orders")
+    with start("by password") as worker:
+        await worker.ready()
+        await story.granted(orders)
+    before = story.secret().credentials
+    await Dzgrant(story, ca_bundle).rotate(**NO_GRACE)
+    in_use = story.secret().credentials
+    assert await story.play.can_log_in(before)
+    with start("by iam", **BY_IAM, **NO_GRACE) as worker:
+        await worker.ready()
+        await story.granted(await story.play.create_table("items"))
+
+        async def gone() -> bool | None:
+            return await story.logins() == {in_use.username} or None
+
+        await until(gone, story.items)
+    assert not await story.play.can_log_in(before)
+    assert not await story.play.can_log_in(in_use)

@@ -22,6 +22,7 @@ from dzgrant.model import (
     Arn,
     Credentials,
     GrantState,
+    IamLogin,
     LoginOutcome,
     PrincipalRecord,
     PrincipalState,
@@ -372,9 +373,14 @@ class Journey:
             consumer_secret=consumer,
             login=record.login,
             password_at=datetime.now(UTC) if self._fresh and producer else record.password_at,
-            spare=record.spare,
+            spare=self._spare(record),
             grants=grants,
         )
+
+    def _spare(self, record: PrincipalRecord) -> Spare | None:
+        """A rotation that the source's turn to IAM overtook is not gone on with: what it made is to go."""
+        overtaken = record.spare is not None and record.spare.until is None and isinstance(self._consumer, IamLogin)
+        return replace(record.spare, until=datetime.now(UTC)) if record.spare and overtaken else record.spare
 
     def _left(self) -> PrincipalRecord:
         """After a removal: the logins that could not go, and are disabled."""

@@ -66,8 +66,12 @@ class Runner:
             return await self._walk(lease, Progress(aim=Aim.REVOKE), Findings(claims=claims))
 
     async def turn(self, known: PrincipalRecord, decide: Decide) -> Rotation | None:
-        """Rotates or retires what the principal is due for; None: nothing, as for a login by IAM. Raises what stopped it."""
-        if self._means.secrets.by_iam(known.principal):
+        """Rotates or retires what the principal is due for; None: nothing. Raises what stopped it.
+
+        A login by IAM has no password to rotate; what a rotation left, before its source turned to IAM, goes all the same.
+        """
+        by_iam = self._means.secrets.by_iam(known.principal)
+        if by_iam and decide(known) is not Turn.RETIRE:
             return None
         async with self._locks.setdefault(known.principal.id, asyncio.Lock()):
             lease = await self._means.ledger.hold(known)
@@ -80,14 +84,14 @@ class Runner:
                 tell=self._tell_rotated,
             )
             try:
-                turn = decide(lease.record)
-                match turn:
-                    case Turn.ROTATE:
+                match decide(lease.record):
+                    case Turn.ROTATE if not by_iam:
                         await turning.rotate()
                     case Turn.RETIRE:
                         await turning.retire()
-                    case None:
+                    case _:
                         await self._give_back(lease)
+                        return None
             except LeaseLost:
                 raise
             except BaseException as error:
@@ -95,7 +99,7 @@ class Runner:
                     error.about(environment=known.principal.environment.id, source=known.principal.source)
                 await self._give_back(lease)
                 raise
-            return turning if turn else None
+            return turning
 
     async def _walk(self, lease: Lease, progress: Progress, found: Findings) -> Journey:
         journey = Journey(
