@@ -411,6 +411,15 @@ async def test_a_table_whose_rows_depend_on_the_reader_gets_no_view(play: Playgr
     assert await play.rows(login, reach.readable.table) == [(2,)]
 
 
+async def test_a_view_over_what_turned_to_row_security_is_refused(play: Playground, database: Database) -> None:
+    table = await play.create_table("orders")
+    login = await given(database)
+    await database.grant(login.username, table, Holder(), only("1"))
+    await play.run(f"ALTER TABLE {play.sql(table)} ENABLE ROW LEVEL SECURITY")
+    with pytest.raises(Unsupported, match="row security"):
+        await database.grant(login.username, table, Holder(), only("1"))
+
+
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 async def test_a_view_with_its_invokers_rights_gets_no_view(play: Playground, database: Database) -> None:
     view = await play.create_view("recent", await play.create_table("orders"))

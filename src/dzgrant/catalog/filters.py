@@ -10,7 +10,7 @@ What can't be read for certain is refused. A filter's text is a producer's, so i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dzgrant.errors import Unenforceable
@@ -72,6 +72,7 @@ def _add(stated: Filter | None, columns: set[str], rows: list[RowFilter]) -> Non
         included = what.get("includedColumnNames") or ()
         if not included or not all(included):
             raise _Unread("it includes no columns")
+        _check_characters(included)
         columns.update(included)
     elif kind == "rowConfiguration":
         # No AWS page says what sensitive means to a fulfiller, so the values may not be the filter's own.
@@ -110,7 +111,16 @@ def _comparison(stated: Mapping[str, Any]) -> Comparison:
         raise _Unread(f"an expression {name} lacks its column or its value")
     if len(values) > _MOST_VALUES:
         raise _Unread(f"an expression {name} has more than {_MOST_VALUES} values")
+    _check_characters((what["columnName"], *values))
     return Comparison(column=what["columnName"], operator=operator, values=values)
+
+
+def _check_characters(texts: Iterable[str]) -> None:
+    """JSON can spell a half of a character, which neither the ledger nor a database can keep."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise _Unread("it holds a half of a character (a lone surrogate)") from None
 
 
 def _only_member(union: Mapping[str, Any]) -> tuple[str, Any]:

@@ -76,7 +76,8 @@ class Shape:
         """The login may read this part, and no more."""
         if not part.by_rows:
             return not self.given_whole and self.given_columns == set(part.columns or ()) and self.login not in self.readers
-        bare = not self.given_whole and not self.given_columns
+        # Row security may have come after the view: then the view shows too much.
+        bare = not self.given_whole and not self.given_columns and not self.reader_counts
         return bare and self.uses_place and self.login in self.readers and self.view_comment == views.comment(part.select)
 
     def check_viewable(self) -> None:
