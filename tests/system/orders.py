@@ -10,7 +10,7 @@ from dzgrant.model import Table
 from tests.engines.playground import SAID_NO
 from tests.system.story import Story
 
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
 
 ROWS: list[Row] = [(1, "Paris", 100), (2, "Rome", 200), (3, None, 300)]
 
@@ -100,8 +100,5 @@ class Orders:
 
 async def made(story: Story) -> Orders:
     """The table with its rows, published."""
-    table = story.play.table("orders")
-    name = story.play.sql(table)
-    await story.play.run(f"CREATE TABLE {name} (id int, city varchar(20), salary int)")
-    await story.play.run(f"INSERT INTO {name} VALUES (1, 'Paris', 100), (2, 'Rome', 200), (3, NULL, 300)")
+    table = await story.play.create_wide("orders", {"id": "int", "city": "text", "salary": "int"}, ROWS)
     return Orders(story=story, table=table, publication=story.publication(table))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from dzgrant.engines.contract import views_in
 from tests.engines.playground import SAID_NO
+from tests.system.orders import IN_PARIS, ROWS, made
 from tests.system.story import Story
+from tests.system.test_rotation import NO_GRACE, Dzgrant
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlserver", "babelfish", "oracle"], indirect=True)
 
@@ -41,6 +46,41 @@ async def test_the_main_road_with_an_admin_like_that_of_rds(rds_story: Story) ->
     story.revoke(subscription)
     await story.cloud.settled()
     await story.nothing_left(login)
+
+
+async def test_a_rotation_shuts_nobody_out_until_its_grace_ends(story: Story, ca_bundle: Path) -> None:
+    orders = await story.play.create_table("orders")
+    subscription = await story.granted(orders)
+    before, dzgrant = story.secret().credentials, Dzgrant(story, ca_bundle)
+    await dzgrant.rotate(**NO_GRACE)
+    after = story.secret().credentials
+    assert after.password != before.password
+    assert [await story.play.can_read(login, orders) for login in (before, after)] == [True, True]
+    done = await dzgrant("rotate", "--older-than", "3650d")
+    assert (done.code, "retired" in done.output) == (0, True), done.output
+    assert [await story.play.can_log_in(login) for login in (before, after)] == [False, True]
+    await story.reads(orders, of=(orders,))
+    story.revoke(subscription)
+    await story.cloud.settled()
+    await story.nothing_left(after)
+    assert await story.logins() == frozenset()
+
+
+async def test_a_filter_holds_until_it_ends(story: Story) -> None:
+    orders = await made(story)
+    in_paris = await orders.approve(orders.filter(IN_PARIS))
+    assert orders.view is not None
+    assert await orders.read() == ROWS[:1]
+    assert not await orders.readable()
+    whole = await orders.approve()
+    assert await orders.read() == ROWS
+    await orders.revoke(whole)
+    assert await orders.read() == ROWS[:1]
+    assert not await orders.readable()
+    login = story.secret().credentials
+    await orders.revoke(in_paris)
+    await story.nothing_left(login)
+    assert not await story.play.has_place(views_in(login.username))
 
 
 async def test_a_missing_table_is_refused_in_one_line_and_leaves_nothing(story: Story) -> None:
