@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from dzgrant.engines.contract import Database, Reach, Readable, views_in
-from dzgrant.errors import Refused, Unsupported
+from dzgrant.errors import LeaseLost, Refused, Unsupported
 from dzgrant.model import (
     ALTERNATE,
     WHOLE,
@@ -24,7 +24,7 @@ from dzgrant.model import (
     Scope,
     Table,
 )
-from tests.engines.playground import OWNER, SAID_NO, Holder, Playground, consumer
+from tests.engines.playground import OWNER, SAID_NO, Ending, Holder, Playground, consumer
 
 COLUMNS = {"id": "int", "Region": "text", "price": "int", "sold": "date", "doc": "blob"}
 ROWS = [
@@ -133,6 +133,28 @@ async def test_an_open_session_reads_on_in_no_column_that_was_taken(
         await database.grant(login.username, table, Holder(), [columns("price")])
         with pytest.raises(SAID_NO):
             await next_row()
+
+
+@pytest.mark.parametrize("before", [Scope(), where(AnyOf(parts=(EU, US)))], ids=["the whole", "more rows"])
+async def test_a_narrowing_that_was_cut_off_anywhere_leaves_no_session_open_once_done(
+    play: Playground, database: Database, login: Credentials, table: Table, before: Scope
+) -> None:
+    cut = True
+    statements = 0
+    while cut:
+        statements += 1
+        readable = await given(database, login, table, before)
+        async with play.reading(login, readable.table) as next_row:
+            assert await next_row() == 1
+            try:
+                await database.grant(login.username, table, Ending(statements=statements), [where(US)])
+            except LeaseLost:
+                await database.grant(login.username, table, Holder(), [where(US)])
+            else:
+                cut = False
+            with pytest.raises(SAID_NO):
+                await next_row()
+    assert statements > 1
 
 
 # --- rows ---

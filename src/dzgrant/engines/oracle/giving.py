@@ -30,9 +30,10 @@ async def give(session: LockedSession, before: Account, table: Table, scopes: Co
     await _verified(session, target, other)
     if whole and other in before.tables:
         await views.sweep(session)
+    # Only what could be read before can still be open; after a crash nothing may be left to change, and it be open still.
     if other in before.tables and not whole:
         await session.end_sessions()
-    for reader in views.pair(login) if changed else ():
+    for reader in views.pair(login) if changed or (target in before.tables and not whole) else ():
         await session.end_sessions(reader)
     through = await catalogue.through(session, login, table)
     return Reach(readable=Readable(table=target, columns=columns), public=through is not None, through=through)

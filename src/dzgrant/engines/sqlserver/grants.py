@@ -94,7 +94,8 @@ class _Grant:
     table: Table
 
     def give(self, scopes: Collection[Scope], permit: Permit) -> tuple[Reach, frozenset[str]]:
-        """What it led to, and from which logins something was taken."""
+        """What it led to, and in whose sessions something may still be open that was taken: only what could be read before
+        can be. After a crash nothing may be left to take, and sessions be open still."""
         if self.transaction.babelfish:
             statements.check_names(self.table.schema, self.table.name)
         found = catalogue.account(self.transaction, self.login, babelfish=self.transaction.babelfish)
@@ -136,11 +137,11 @@ class _Grant:
         wanted = frozenset(columns or ())
         whole = columns is None
         if access.selects is whole and access.columns == wanted and not access.excepted and not self.transaction.babelfish:
-            return readable, frozenset()
+            return readable, frozenset() if whole else frozenset({self.login})
         self._take(access, keep=wanted)
         self._run([statements.grant_select(self.table, self.login, columns), *self._records(self.table, columns)])
         left_view = self._leave_view()
-        narrower = not whole and (left_view or access.selects or bool(access.columns - wanted))
+        narrower = not whole and (left_view or access.selects or bool(access.columns))
         self._verify(selects=whole, columns=wanted)
         return readable, frozenset({self.login}) if narrower else frozenset()
 
@@ -154,7 +155,7 @@ class _Grant:
             self._change_view([statements.set_view(view, reading.select)])
         if known is None or self.login not in known.readers or self.transaction.babelfish:
             self._run([statements.grant_select(view, self.login), *self._records(view, None)])
-        narrowed = known.readers & _both(self.login) if known and changed else frozenset[str]()
+        narrowed = known.readers & _both(self.login) if known and (changed or self.login in known.readers) else frozenset[str]()
         if access.selects or access.columns or self.transaction.babelfish:
             self._take(access, keep=frozenset())
             self._run([babelfish.forget(self.login, self.table)] if self.transaction.babelfish else [])
