@@ -61,5 +61,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         console = Console(width=terminalreporter._tw.fullwidth, color_system=None)
         with console.capture() as drawn:
             console.print(table)
-        terminalreporter.section("real database servers")
+        terminalreporter.section("database servers; a double stands for one that can't be had here")
         terminalreporter.write(drawn.get())

