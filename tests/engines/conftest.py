@@ -26,10 +26,18 @@ _PLAYGROUNDS: dict[str, type[Playground]] = {
 }
 
 
-@pytest.fixture(params=["superuser", "rds-like"], scope="session")
+_RDS_ADMINS: dict[int, Credentials] = {}
+"""By the server's port. A session's fixture would hand one server's admin to a module that has another `server`."""
+
+
+@pytest.fixture(params=["superuser", "rds-like"])
 def admin(server: Server, request: pytest.FixtureRequest) -> Credentials:
     """dzgrant's own login on the server."""
-    return server.admin if request.param == "superuser" else asyncio.run(server.rds_admin())
+    if request.param == "superuser":
+        return server.admin
+    if server.port not in _RDS_ADMINS:
+        _RDS_ADMINS[server.port] = asyncio.run(server.rds_admin())
+    return _RDS_ADMINS[server.port]
 
 
 @pytest.fixture
