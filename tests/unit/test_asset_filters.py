@@ -102,6 +102,7 @@ def test_a_filter_may_be_nested_but_not_without_end() -> None:
         (rows({"expression": {"isNull": {"columnName": ""}}}), "isNull lacks its column or its value"),
         (rows(expression("in", values=[])), "in lacks its column or its value"),
         (rows(expression("in", values=["x"] * 1001)), "more than 1000 values"),
+        (rows(expression("in", values=["x" * 40] * 1000)), "longer than 32,000 characters"),
         (rows(expression("equalTo", value="\ud83d")), "a half of a character"),
         (rows(expression("in", values=["\ud83d", "\ude00"])), "a half of a character"),
         (columns("id", "\ud800"), "a half of a character"),

@@ -81,3 +81,8 @@ def test_a_name_that_babelfish_cant_parse_is_refused_there() -> None:
     statements.check_names("orders", "it's")
     with pytest.raises(Unsupported, match="Babelfish"):
         statements.check_names("orders", "a]b")
+
+
+def test_no_condition_of_a_reader_passes_into_a_view() -> None:
+    text = statements.set_view(Table(schema="v", name="t"), "SELECT [id] FROM [s].[t]")
+    assert text == "CREATE OR ALTER VIEW [v].[t] AS\nSELECT TOP (9223372036854775807) [id] FROM [s].[t]"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _DEEPEST = 16
 _MOST_VALUES = 1000
+# An item of the ledger has 400 KB, and keeps what each of several approvals bounds.
+_LONGEST = 32_000
 _NO_VALUE = frozenset({Operator.IS_NULL, Operator.IS_NOT_NULL})
 _MANY_VALUES = frozenset({Operator.IN, Operator.NOT_IN})
 
@@ -48,7 +50,10 @@ def scope(bounds: AssetScope, filters: Sequence[Filter | None]) -> Scope:
             _add(stated, columns, rows)
         except _Unread as unread:
             raise _refused(f"the filter {identifier} of asset {bounds.asset}", str(unread)) from None
-    return Scope(columns=frozenset(columns) if columns else None, rows=_any_of(rows) if rows else None)
+    found = Scope(columns=frozenset(columns) if columns else None, rows=_any_of(rows) if rows else None)
+    if len(repr(found)) > _LONGEST:
+        raise _refused("the approval's assetScope", f"its filters are longer than {_LONGEST:,} characters in all")
+    return found
 
 
 def _refused(what: str, why: str) -> Unenforceable:

@@ -150,7 +150,7 @@ class _Grant:
         view = view_of(self.login, self.table, access.owner)
         known = views.named(view)
         self._make_schema(view.schema, views, access.owner)
-        changed = known is None or not known.definition.endswith(reading.select)
+        changed = known is None or not known.definition.endswith(statements.whole(reading.select))
         if changed:
             self._change_view([statements.set_view(view, reading.select)])
         if known is None or self.login not in known.readers or self.transaction.babelfish:
