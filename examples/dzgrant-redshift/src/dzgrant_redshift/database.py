@@ -19,7 +19,7 @@ from dzgrant.model import WHOLE, Credentials, LoginOutcome, Scope, Source, Table
 from dzgrant_redshift import statements as sql
 from dzgrant_redshift.connections import FAILURES, Connections, Transaction, again, connect, explained
 
-_LONGEST_NAME = 127  # bytes ("Names and identifiers", Amazon Redshift developer guide)
+_LONGEST_NAME = 63  # bytes: as PostgreSQL has it; Redshift lets a name be twice as long
 _POLL_SECONDS = 0.02
 _NO_RIGHT = "42501"
 
@@ -52,8 +52,12 @@ SELECT n.nspname, c.relname, g.what FROM dzgrant.grants g
 JOIN pg_class c ON c.oid::bigint = g.relation JOIN pg_namespace n ON n.oid = c.relnamespace WHERE g.login = $1 ORDER BY 1, 2
 """
 _READERS = """
-SELECT g.login FROM dzgrant.grants g JOIN pg_class c ON c.oid::bigint = g.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = $2
+SELECT g.login, g.what FROM dzgrant.grants g JOIN pg_class c ON c.oid::bigint = g.relation
+JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
+"""
+_FOREIGN = """
+SELECT n.nspname FROM pg_namespace n JOIN pg_user u ON u.usesysid = n.nspowner WHERE n.nspname = $1
+  AND (u.usename <> current_user OR EXISTS (SELECT 1 FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind <> 'v'))
 """
 _FORGET = """
 DELETE FROM dzgrant.grants WHERE login = $1 AND relation IN (
@@ -132,9 +136,9 @@ class RedshiftDatabase:
             if not base:
                 raise Refused(f"no table {table}", do="publish it again under its new name").about(table=table)
             target = await self._target(transaction, login, table, scopes)
-            changed = await self._give(transaction, login, table, target)
-        if changed:
-            await self._end_sessions(login, permit, newcomers=False)
+            touched = await self._give(transaction, login, table, target)
+        for one in sorted(touched):
+            await self._end_sessions(one, permit, newcomers=False)
         public = bool(base[0]["public"])
         return Reach(readable=target.readable, public=public, through="PUBLIC" if public else None)
 
@@ -148,30 +152,41 @@ class RedshiftDatabase:
             return _Target(readable=Readable(table=table, columns=reading.columns))
         return _Target(readable=Readable(table=_view(login, table), columns=reading.columns), select=reading.select)
 
-    async def _give(self, transaction: Transaction, login: str, table: Table, target: _Target) -> bool:
-        """In the one transaction, so that nobody sees the steps. Whether the login could read something else before."""
+    async def _give(self, transaction: Transaction, login: str, table: Table, target: _Target) -> frozenset[str]:
+        """In the one transaction, so that nobody sees the steps.
+
+        Returns the logins whose sessions may have something open that was taken: now, or before a crash.
+        """
         given = await _given(transaction, login)
         before = {one: given[one] for one in (table, _view(login, table)) if one in given}
         readable = target.readable.table
-        if before == {readable: target.digest} and await self._reads(transaction, login, target.readable):
-            return False
-        readers = {login}
-        if target.select:
-            readers |= {row["login"] for row in await transaction.fetch(_READERS, readable.schema, readable.name)}
-            await transaction.run(sql.create_schema(readable.schema))
-            await transaction.run(sql.drop_view(readable))
-            await transaction.run(sql.create_view(readable, target.select))
+        changed = await self._show(transaction, target) if target.select else frozenset[str]()
         for one in before:
             if one != readable or not target.select:
                 await transaction.run(sql.revoke_all(one, login))
             await _forget(transaction, one, login)
-        for reader in sorted(readers):
+        for reader in sorted({login} | changed):
             await self._grant(transaction, reader, target)
         # A GRANT by one who may not grant can come to nothing without an error.
         if not await self._reads(transaction, login, target.readable):
             raise self._no_right(readable)
         await _sweep(transaction, views_in(login))
-        return bool(before) and target.digest != ""
+        return changed | {login} if before and target.digest else changed
+
+    async def _show(self, transaction: Transaction, target: _Target) -> frozenset[str]:
+        """Makes the view, or exchanges it for this one; returns those who read the other, and have lost it with it."""
+        view = target.readable.table
+        if await transaction.fetch(_FOREIGN, view.schema):
+            raise Refused(f"the schema {view.schema} holds what dzgrant did not put there", do="move it elsewhere")
+        readers = {row["login"]: row["what"] for row in await transaction.fetch(_READERS, view.schema, view.name)}
+        if readers and set(readers.values()) == {target.digest}:
+            return frozenset()
+        for reader in readers:
+            await _forget(transaction, view, reader)
+        await transaction.run(sql.create_schema(view.schema))
+        await transaction.run(sql.drop_view(view))
+        await transaction.run(sql.create_view(view, target.select or ""))
+        return frozenset(readers)
 
     async def _grant(self, transaction: Transaction, reader: str, target: _Target) -> None:
         table = target.readable.table
@@ -329,6 +344,8 @@ async def _forget(transaction: Transaction, table: Table, login: str) -> None:
 
 async def _sweep(transaction: Transaction, place: str) -> None:
     """Views that no login reads any more go, and their schema after the last."""
+    if await transaction.fetch(_FOREIGN, place):
+        return
     views = await transaction.fetch(_VIEWS, place)
     unread = [row["relname"] for row in views if not row["readers"]]
     for name in unread:
