@@ -366,6 +366,8 @@ async def test_a_readers_condition_is_told_of_no_hidden_row(play: MysqlPlaygroun
     assert not any("hidden" in str(warning.message) for warning in told)
 
 
+# MySQL calls the mode deprecated, and the driver makes a Python warning of that.
+@pytest.mark.filterwarnings("ignore:Changing sql mode")
 @pytest.mark.parametrize("operator", [Operator.NOT_EQUAL_TO, Operator.NOT_LIKE, Operator.NOT_IN])
 async def test_a_reader_who_wants_padding_sees_no_hidden_row(
     play: MysqlPlayground, database: Database, operator: Operator
