@@ -174,6 +174,91 @@ def test_queries_are_answered_from_what_they_say(system: ModelSession, shop: str
 
 
 @pytest.mark.parametrize(
+    ("condition", "by_bytes", "without_case"),
+    [
+        ("""word = 'paris'""", 1, 3),
+        ("""'paris' = word""", 1, 3),
+        ("""word <> 'paris'""", 3, 1),
+        ("""word > 'PARIS'""", 3, 1),
+        ("""word <= 'PARIS'""", 1, 3),
+        ("""word IN ('paris', 'Rome')""", 1, 4),
+        ("""word NOT IN (SELECT 'paris' FROM dual)""", 3, 1),
+        ("""word LIKE 'pa%'""", 1, 3),
+        ("""word NOT LIKE 'pa%'""", 3, 1),
+        ("""NLSSORT(word, 'NLS_SORT=BINARY') = NLSSORT('paris', 'NLS_SORT=BINARY')""", 1, 1),
+        ("""NLSSORT(word, 'NLS_SORT=BINARY') > NLSSORT('Paris', 'NLS_SORT=BINARY')""", 2, 2),
+        ("""NLSSORT(word, 'nls_sort = binary_ci') = NLSSORT('paris', 'NLS_SORT=BINARY_CI')""", 3, 3),
+        ("""REGEXP_LIKE(word, '^pa.*$', 'c')""", 1, 1),
+        ("""NOT REGEXP_LIKE(word, '^pa.*$', 'c')""", 3, 3),
+        ("""id = 1""", 1, 1),
+    ],
+)
+def test_a_session_may_compare_texts_without_case_in_views_too(
+    system: ModelSession, shop: str, condition: str, by_bytes: int, without_case: int
+) -> None:
+    run(system, "CREATE TABLE shop.words (id NUMBER, word VARCHAR2(9))")
+    for number, word in enumerate(("paris", "Paris", "PARIS", "rome", None)):
+        run(system, f"INSERT INTO shop.words VALUES ({number}, '{word or ''}')")
+    run(system, f"CREATE VIEW shop.found AS SELECT id FROM shop.words WHERE {condition}")
+    for statement in ("ALTER SESSION SET NLS_SORT = BINARY_CI", "ALTER SESSION SET NLS_COMP = LINGUISTIC"):
+        assert rows(system, "SELECT COUNT(*) FROM shop.found") == [(by_bytes,)]
+        run(system, statement)
+    assert rows(system, "SELECT COUNT(*) FROM shop.found") == [(without_case,)]
+    assert rows(system, f"SELECT COUNT(*) FROM shop.words WHERE {condition}") == [(without_case,)]
+    run(system, "ALTER SESSION SET NLS_COMP = BINARY NLS_SORT = 'binary'")
+    assert rows(system, "SELECT COUNT(*) FROM shop.found") == [(by_bytes,)]
+
+
+@pytest.mark.parametrize(
+    ("value", "pattern", "flags", "found"),
+    [
+        ("a.b", r"^a\.b$", "cn", [("X",)]),
+        ("axb", r"^a\.b$", "cn", []),
+        ("axb", "^a.b$", "cn", [("X",)]),
+        ("a\nb", "^a.b$", "cn", [("X",)]),
+        ("a\nb", "^a.b$", "c", []),
+        ("ab\n", "^ab$", "cn", []),
+        ("(a|b)*+?{2}^$[]\\", r"^\(a\|b\)\*\+\?\{2}\^\$\[]\\$", "cn", [("X",)]),
+        ("ab", "^.*b.*$", "cn", [("X",)]),
+        (None, "^.*$", "cn", []),
+    ],
+)
+def test_a_regular_expression_matches_the_whole_text(
+    system: ModelSession, value: str | None, pattern: str, flags: str, found: list[tuple[str]]
+) -> None:
+    assert rows(system, "SELECT dummy FROM dual WHERE REGEXP_LIKE(:1, :2, :3)", value, pattern, flags) == found
+
+
+def test_a_texts_bytes_are_cut(system: ModelSession) -> None:
+    long, longer = "é" * 1000, "é" * 1001
+    same = "SELECT 1 FROM dual WHERE NLSSORT(:1, 'NLS_SORT=BINARY') = NLSSORT(:2, 'NLS_SORT=BINARY')"
+    assert rows(system, same, long, longer) == [(1,)]
+    assert rows(system, same, long[:999], longer) == []
+    assert rows(system, same, None, None) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT 1 FROM dual WHERE REGEXP_LIKE('a', 'a')", 3001),
+        ("SELECT 1 FROM dual WHERE REGEXP_LIKE('a', '^a$', 'i')", 3001),
+        ("SELECT 1 FROM dual WHERE REGEXP_LIKE('a', '^a+$', 'c')", 3001),
+        ("SELECT 1 FROM dual WHERE REGEXP_LIKE('a', '^\\d$', 'c')", 3001),
+        (f"SELECT 1 FROM dual WHERE REGEXP_LIKE('a', '^{'a' * 511}$', 'c')", 12733),
+        ("SELECT NLSSORT('a') FROM dual", 3001),
+        ("SELECT NLSSORT('a', 'NLS_SORT=GERMAN') FROM dual", 3001),
+        ("SELECT REGEXP_REPLACE('a', 'a', 'b', 1, 0, 'c') FROM dual", 3001),
+        ("SELECT 1 FROM dual WHERE (dummy, 1) IN (('x', 1))", 3001),
+        ("ALTER SESSION SET NLS_SORT = GERMAN", 3001),
+        ("ALTER SESSION SET NLS_COMP = ANSI", 3001),
+    ],
+)
+def test_what_of_collations_is_not_modelled_is_refused(system: ModelSession, sql: str, expected: int) -> None:
+    run(system, "ALTER SESSION SET NLS_COMP = LINGUISTIC NLS_SORT = BINARY_CI")
+    assert code(system, sql) == expected
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         "SELECT granted_role FROM dba_role_privs START WITH grantee = :1 CONNECT BY NOCYCLE PRIOR granted_role = grantee",

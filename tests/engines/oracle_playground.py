@@ -18,7 +18,7 @@ from tests.engines.playground import Playground
 
 _ENDED = {"DPY-1001", "DPY-4011", "ORA-00028", "ORA-01012", "ORA-03113", "ORA-03114", "ORA-03135"}
 """Codes by which the driver or the server says that the session was ended."""
-_KINDS = {"int": "NUMBER(10)", "text": "VARCHAR2(200)", "date": "DATE", "blob": "BLOB"}
+_KINDS = {"int": "NUMBER(10)", "text": "VARCHAR2(200)", "code": "CHAR(9)", "date": "DATE", "blob": "BLOB"}
 _PROFILE_OF_ALL = "ALTER PROFILE DEFAULT LIMIT PASSWORD_VERIFY_FUNCTION"
 
 

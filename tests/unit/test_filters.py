@@ -147,7 +147,7 @@ HOSTILE = "'; DROP TABLE x; --\\' %s :y \" é"
         ("postgresql", """'''; DROP TABLE x; --\\'' %s :y " é'"""),
         ("mysql", """'''; DROP TABLE x; --\\\\'' %s :y " é'"""),
         ("mssql", """N'''; DROP TABLE x; --\\'' %s :y " é'"""),
-        ("oracle", """'''; DROP TABLE x; --\\'' %s :y " é'"""),
+        ("oracle", """nlssort('''; DROP TABLE x; --\\'' %s :y " é', 'NLS_SORT=BINARY')"""),
     ],
 )
 def test_text_is_quoted_as_the_dialect_quotes_it(dialect: str, literal: str) -> None:
@@ -160,7 +160,7 @@ def test_text_is_quoted_as_the_dialect_quotes_it(dialect: str, literal: str) -> 
         ("postgresql", "\"Region\" LIKE '50!!%_[\\' ESCAPE '!'"),
         ("mysql", "`Region` LIKE '50!!%_[\\\\' ESCAPE '!'"),
         ("mssql", "[Region] LIKE N'50!!%_![\\' ESCAPE '!'"),
-        ("oracle", "\"Region\" LIKE '50!!%_[\\' ESCAPE '!'"),
+        ("oracle", "REGEXP_LIKE(\"Region\", '^50!.*.\\[\\\\$', 'cn')"),
     ],
 )
 def test_in_like_nothing_but_percent_and_underscore_is_a_wildcard(dialect: str, sql: str) -> None:
@@ -201,6 +201,55 @@ def test_in_like_nothing_but_percent_and_underscore_is_a_wildcard(dialect: str, 
 def test_a_value_is_a_literal_of_its_columns_type(column: str, value: str, literals: list[str]) -> None:
     found = [where(compare(column, "equalTo", value), dialect).split(" = ")[1] for dialect in DIALECTS]
     assert found == literals
+
+
+ORACLES = {"text": sa.VARCHAR(), "code": sa.CHAR(), "national": sa.NVARCHAR(), "national code": sa.NCHAR()}
+
+
+def in_oracle(rows: RowFilter) -> str:
+    select = reading(TABLE, ORACLES, [Scope(rows=rows)], DIALECTS["oracle"]).select
+    return " ".join(select.split(" \nWHERE ", 1)[1].split())
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "sql"),
+    [
+        ("equalTo", ["a"], "nlssort(text, 'NLS_SORT=BINARY') = nlssort('a', 'NLS_SORT=BINARY')"),
+        ("notEqualTo", ["a"], "nlssort(text, 'NLS_SORT=BINARY') != nlssort('a', 'NLS_SORT=BINARY')"),
+        ("greaterThan", ["a"], "nlssort(text, 'NLS_SORT=BINARY') > nlssort('a', 'NLS_SORT=BINARY')"),
+        ("lessThanOrEqualTo", ["a"], "nlssort(text, 'NLS_SORT=BINARY') <= nlssort('a', 'NLS_SORT=BINARY')"),
+        (
+            "in",
+            ["a ", "b"],
+            "nlssort(text, 'NLS_SORT=BINARY') IN (nlssort('a ', 'NLS_SORT=BINARY'), nlssort('b', 'NLS_SORT=BINARY'))",
+        ),
+        ("notIn", ["a"], "(nlssort(text, 'NLS_SORT=BINARY') NOT IN (nlssort('a', 'NLS_SORT=BINARY')))"),
+        ("like", ["a%b_c"], "REGEXP_LIKE(text, '^a.*b.c$', 'cn')"),
+        ("notLike", [".[]\\()*+?{}|^$"], r"NOT REGEXP_LIKE(text, '^\.\[]\\\(\)\*\+\?\{}\|\^\$$', 'cn')"),
+        ("isNull", [], "text IS NULL"),
+    ],
+)
+def test_oracles_texts_are_compared_in_no_sessions_collation(operator: str, values: list[str], sql: str) -> None:
+    assert in_oracle(compare("text", operator, *values)).replace('"', "") == sql
+
+
+@pytest.mark.parametrize(
+    ("column", "sql"),
+    [
+        ("code", "nlssort(regexp_replace(code, ' +$', '', 1, 0, 'c'), {key} = nlssort(' a', {key}"),
+        ("national", "nlssort(national, {key} = nlssort(to_nchar(' a '), {key}"),
+        ("national code", "nlssort(regexp_replace(national code, ' +$', '', 1, 0, 'c'), {key} = nlssort(to_nchar(' a'), {key}"),
+    ],
+)
+def test_oracles_padding_and_national_characters_count_as_in_a_comparison(column: str, sql: str) -> None:
+    assert in_oracle(compare(column, "equalTo", " a ")).replace('"', "") == sql.format(key="'NLS_SORT=BINARY')")
+
+
+@pytest.mark.parametrize(("operator", "longest"), [("equalTo", "é" * 450), ("notIn", "a" * 900), ("notLike", "." * 255)])
+def test_a_text_that_oracle_would_cut_is_refused(operator: str, longest: str) -> None:
+    assert longest in in_oracle(compare("text", operator, longest)).replace("\\", "")
+    with pytest.raises(Unsupported, match=r"column text has more than \d+ bytes"):
+        in_oracle(compare("text", operator, longest + "a"))
 
 
 def test_mysqls_timestamp_is_compared_in_no_sessions_time_zone() -> None:

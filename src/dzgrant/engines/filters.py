@@ -7,6 +7,10 @@ as a literal of that type. A comparison that a column can't have fails closed: `
 
 Comparisons are the engine's own: a NULL is neither equal nor unequal to a value, so that its row is not shown, and the
 column's collation decides about case. In LIKE `%` and `_` are the only wildcards, and nothing escapes them.
+
+In Oracle texts are compared byte by byte. There the session's NLS_COMP and NLS_SORT decide about `=`, `<`, IN and LIKE, in
+a view too, so that a reader could make 'Paris' match 'PARIS'; not so about NLSSORT with a collation of its own, nor about
+REGEXP_LIKE with the flag c, which tells case and accents apart whatever the collation (SQL Language Reference 19c).
 """
 
 from __future__ import annotations
@@ -32,6 +36,13 @@ Columns = Mapping[str, TypeEngine[Any]]
 
 _DEEPEST = 20
 _ESCAPE = "!"
+_LONGEST_KEY = 900
+"""Bytes in UTF-8, at most twice as many in NCHAR's UTF-16: NLSSORT's RAW is cut at 2000, where two texts would be one."""
+_LONGEST_REGEXP = 512
+"""Bytes that a pattern of REGEXP_LIKE may have."""
+_PADDED = (sa.CHAR, sa.NCHAR)
+_NATIONAL = (sa.NCHAR, sa.NVARCHAR)
+_IN_REGEXP = {"%": ".*", "_": "."} | {char: f"\\{char}" for char in r".[\()*+?{|^$"}
 _NUMBER = re.compile(r"[+-]?\d{1,60}(\.\d{1,60})?([eE][+-]?\d{1,2})?", re.ASCII)
 _BEYOND_MICROSECONDS = re.compile(r"[.,]\d{7}", re.ASCII)
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
@@ -155,9 +166,8 @@ class _Compiler:
             case Operator.IS_NOT_NULL:
                 return column.is_not(None)
             case Operator.LIKE | Operator.NOT_LIKE:
-                text = self._comparable(name)
-                like = text.like if operator is Operator.LIKE else text.not_like
-                return like(self._pattern(name, values[0]), escape=_ESCAPE)
+                like = self._like(name, values[0])
+                return like if operator is Operator.LIKE else sa.not_(like)
         if isinstance(self.columns[name], sa.Boolean) and operator not in _EQUALITY:
             raise self._unsupported(f"the column {name} is true or false, which {operator} does not compare")
         literals = [self._literal(name, value) for value in values]
@@ -171,12 +181,17 @@ class _Compiler:
                 compared: ColumnElement[bool] = _COMPARE[operator](left, literals[0])
                 return compared
 
-    def _pattern(self, name: str, value: str) -> ColumnElement[str]:
+    def _like(self, name: str, value: str) -> ColumnElement[bool]:
         if not _is_text(self.columns[name]):
             raise self._unsupported(f"the column {name} holds no text, which LIKE compares")
+        if self.dialect.name == "oracle":
+            regexp = f"^{''.join(_IN_REGEXP.get(char, char) for char in value)}$"
+            # n: the dot is a newline, too.
+            return self._column(name).regexp_match(self._text(name, regexp, _LONGEST_REGEXP), flags="cn")
         # SQL Server alone has sets of characters.
         special = f"{_ESCAPE}[" if self.dialect.name == "mssql" else _ESCAPE
-        return self._text(name, "".join(_ESCAPE + char if char in special else char for char in value))
+        pattern = "".join(_ESCAPE + char if char in special else char for char in value)
+        return self._comparable(name).like(self._text(name, pattern), escape=_ESCAPE)
 
     def _literal(self, name: str, value: str) -> ColumnElement[Any]:
         """The value as a literal of its column's type."""
@@ -191,16 +206,25 @@ class _Compiler:
             case sa.Date() if (day := _day(value)) is not None:
                 return sa.literal_column(f"CAST('{day}' AS date)" if self.dialect.name == "mssql" else f"DATE '{day}'")
             case kind if _is_text(kind):
-                return self._text(name, value)
+                return self._oracle_literal(name, value) if self.dialect.name == "oracle" else self._text(name, value)
             case sa.Boolean() | sa.Numeric() | sa.Float() | sa.Integer() | sa.DateTime() | sa.Date() as kind:
                 raise self._unsupported(f"a value of its row filter for the column {name} is no {kind.__visit_name__.lower()}")
             case _:
                 raise self._unsupported(f"the column {name} is of a type that a row filter can't compare")
 
-    def _text(self, name: str, value: str) -> ColumnElement[str]:
+    def _text(self, name: str, value: str, longest: int | None = None) -> ColumnElement[str]:
+        """As a literal, of so many bytes in UTF-8 at most."""
         if "\0" in value:
             raise self._unsupported(f"a value of its row filter for the column {name} holds the character NUL")
+        if longest is not None and len(value.encode()) > longest:
+            raise self._unsupported(f"a value of its row filter for the column {name} has more than {longest} bytes")
         return sa.literal(value, sa.Unicode())
+
+    def _oracle_literal(self, name: str, value: str) -> ColumnElement[Any]:
+        kind = self.columns[name]
+        text = self._text(name, value.rstrip(" ") if isinstance(kind, _PADDED) else value, _LONGEST_KEY)
+        # A plain literal is in the database's character set, and so would its bytes be.
+        return _oracle_key(sa.func.to_nchar(text) if isinstance(kind, _NATIONAL) else text)
 
     def _timestamp(self, moment: datetime) -> str:
         if moment.tzinfo is None:
@@ -219,8 +243,12 @@ class _Compiler:
 
     def _comparable(self, name: str) -> ColumnElement[Any]:
         """What no setting of the consumer's session changes: in MySQL a TIMESTAMP is shown in its time zone, and a CHAR
-        with its padding under PAD_CHAR_TO_FULL_LENGTH."""
+        with its padding under PAD_CHAR_TO_FULL_LENGTH; in Oracle it decides how texts are compared."""
         kind, column = self.columns[name], self._column(name)
+        if self.dialect.name == "oracle" and _is_text(kind):
+            # RTRIM can't be told whose collation it goes by.
+            trimmed = sa.func.regexp_replace(column, " +$", "", 1, 0, "c")
+            return _oracle_key(trimmed if isinstance(kind, _PADDED) else column)
         if self.dialect.name == "mysql" and isinstance(kind, sa.DateTime) and kind.timezone:
             return sa.func.unix_timestamp(column)
         if self.dialect.name == "mysql" and isinstance(kind, sa.CHAR):
@@ -260,6 +288,11 @@ def _takes(operator: Operator, values: int) -> bool:
             return values > 0
         case _:
             return values == 1
+
+
+def _oracle_key(text: ColumnElement[Any]) -> ColumnElement[bytes]:
+    """The text's own bytes, as a RAW."""
+    return sa.func.nlssort(text, "NLS_SORT=BINARY")
 
 
 def _is_text(kind: TypeEngine[Any]) -> bool:

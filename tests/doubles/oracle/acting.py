@@ -39,6 +39,7 @@ class Acting:
             context=self._context,
             dictionary=lambda thing, who: dictionary.rows(self.database, thing, who),
             values=self.values,
+            folding=(self.presence.nls_comp, self.presence.nls_sort) == ("LINGUISTIC", "BINARY_CI"),
         )
 
     def _context(self, space: str, name: str) -> str | None:

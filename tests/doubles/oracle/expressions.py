@@ -32,6 +32,7 @@ from tests.doubles.oracle.syntax import (
     Placeholder,
     Prior,
     Ref,
+    RegexpLike,
     Row,
     Scalar,
     Sort,
@@ -103,6 +104,8 @@ def _negation(at: Cursor) -> Condition:
 
 
 def _comparison(at: Cursor) -> Condition:
+    if at.take("REGEXP_LIKE", "("):
+        return _regexp_like(at)
     left = expression(at)
     if operator := at.one_of(*_COMPARISONS):
         return Compare(_COMPARISONS[operator], left, expression(at))
@@ -121,6 +124,15 @@ def _comparison(at: Cursor) -> Condition:
         at.need("AND")
         return Between(left, low, expression(at), negated)
     raise at.fault(920)
+
+
+def _regexp_like(at: Cursor) -> RegexpLike:
+    """Without its third argument it would go by the collation, which is not modelled."""
+    arguments = listed(at, expression)
+    if len(arguments) != 3:
+        raise at.fault(3001)
+    at.need(")", code=907)
+    return RegexpLike(*arguments)
 
 
 def _membership(at: Cursor, left: Expression, negated: bool) -> Condition:

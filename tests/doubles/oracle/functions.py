@@ -23,6 +23,19 @@ _FORMATS = {
 _PIECE = re.compile("|".join(sorted(_FORMATS, key=len, reverse=True)) + r'|"[^"]*"|.', re.IGNORECASE | re.DOTALL)
 
 
+def _strict(function: Callable[..., Any]) -> Callable[..., Any]:
+    """NULL in, NULL out; and an empty string out is NULL."""
+
+    @wraps(function)
+    def called(*arguments: Any) -> Any:
+        if any(argument is None for argument in arguments):
+            return None
+        found = function(*arguments)
+        return None if found == "" else found
+
+    return called
+
+
 def strptime_form(form: str) -> str:
     """`YYYY-MM-DD HH24:MI:SS` as Python says it. Raises `Fault` 1821 for an element that is not modelled."""
     pieces = []
@@ -77,6 +90,42 @@ def like(value: Any, pattern: str, escape: str | None) -> int:
     return int(re.fullmatch("".join(parts), str(value), re.DOTALL) is not None)
 
 
+_SPECIAL = re.escape(r".[\()*+?{|^$")
+_ERE = re.compile(rf"\\([{_SPECIAL}])|(\.\*?)|([^{_SPECIAL}])", re.DOTALL)
+
+
+@_strict
+def regexp_like(value: str, pattern: str, flags: str) -> int:
+    """Of `^..$` with dots, `.*` and escaped characters only. "REGEXP_LIKE Condition", SQL Language Reference 19c."""
+    if len(pattern.encode()) > 512:
+        raise Fault(12733)
+    if flags not in ("c", "cn") or not re.fullmatch(rf"\^({_ERE.pattern})*\$", pattern, re.DOTALL):
+        raise Fault(3001)
+    dot = r"[^\0]" if "n" in flags else r"[^\0\n]"
+    parts = (
+        dots.replace(".", dot) if dots else re.escape(escaped or plain) for escaped, dots, plain in _ERE.findall(pattern[1:-1])
+    )
+    return int(re.fullmatch("".join(parts), value) is not None)
+
+
+def regexp_replace(value: str, pattern: str, *rest: object) -> str:
+    """Of blanks at the end only."""
+    if (pattern, *rest) != (" +$", None, 1, 0, "c"):
+        raise Fault(3001)
+    return value.rstrip(" ")
+
+
+def nlssort(value: str, parameter: str = "") -> bytes:
+    """Of BINARY and BINARY_CI; without the parameter it would go by the session's NLS_SORT. Its RAW is cut at 2000 bytes."""
+    match re.sub(r"\s", "", parameter).upper():
+        case "NLS_SORT=BINARY":
+            return value.encode()[:2000]
+        case "NLS_SORT=BINARY_CI":
+            return value.lower().encode()[:2000]
+        case _:
+            raise Fault(3001)
+
+
 def substr(text: Any, start: int, length: int | None = None) -> str | None:
     text = str(text)
     begin = start - 1 if start > 0 else len(text) + start if start < 0 else 0
@@ -97,19 +146,6 @@ def rounded(value: float, digits: int = 0) -> float:
     return round(value, digits) if digits else int(value + (0.5 if value >= 0 else -0.5))
 
 
-def _strict(function: Callable[..., Any]) -> Callable[..., Any]:
-    """NULL in, NULL out; and an empty string out is NULL."""
-
-    @wraps(function)
-    def called(*arguments: Any) -> Any:
-        if any(argument is None for argument in arguments):
-            return None
-        found = function(*arguments)
-        return None if found == "" else found
-
-    return called
-
-
 def decode(value: Any, *rest: Any) -> Any:
     """DECODE holds NULL equal to NULL."""
     pairs = zip(rest[::2], rest[1::2], strict=False)
@@ -125,6 +161,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Kind | int]] = {
     "INSTR": (_strict(instr), "number"),
     "LENGTH": (_strict(lambda text: len(str(text))), "number"),
     "LENGTHB": (_strict(lambda text: len(str(text).encode())), "number"),
+    "REGEXP_REPLACE": (lambda value, *rest: None if value is None else regexp_replace(value, *rest) or None, "varchar2"),
+    "NLSSORT": (_strict(nlssort), "raw"),
+    "TO_NCHAR": (_strict(to_char), "varchar2"),
     "REPLACE": (lambda text, old, new="": None if text is None else text.replace(old, new or "") or None, "varchar2"),
     "TRIM": (_strict(lambda text: text.strip(" ")), "varchar2"),
     "LTRIM": (_strict(lambda text, what=" ": text.lstrip(what)), "varchar2"),

@@ -207,6 +207,7 @@ _TEXTS: dict[int, tuple[str, str]] = {
     4080: ("trigger '{0}' does not exist", "Trigger '{0}' nicht vorhanden"),
     7443: ("function {0} not found", "Funktion {0} nicht gefunden"),
     12705: ("Cannot access NLS data files or invalid environment specified", "Kein Zugriff auf NLS-Dateien"),
+    12733: ("regular expression too long", "regulärer Ausdruck zu lang"),
     12899: ("value too large for column", "Wert zu groß für Spalte"),
     21000: ("error number argument to raise_application_error is out of range", "Fehlernummer außerhalb des Bereichs"),
     28014: ("cannot drop administrative user or role", "Administrativer Benutzer kann nicht gelöscht werden"),

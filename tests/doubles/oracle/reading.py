@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from tests.doubles.oracle import grouping
-from tests.doubles.oracle.functions import FUNCTIONS, MOMENT, Listagg, like
+from tests.doubles.oracle.functions import FUNCTIONS, MOMENT, Listagg, like, regexp_like
 from tests.doubles.oracle.hierarchy import hierarchy
 from tests.doubles.oracle.messages import Fault
 from tests.doubles.oracle.rights import Who, reads, sees
@@ -58,6 +58,8 @@ class Reader:
     context: Callable[[str, str], str | None]
     dictionary: Callable[[Thing, Who], Iterable[tuple[Value, ...]]]
     values: Sequence[Value] = ()
+    folding: bool = False
+    """The session compares texts without case, within views too. ORDER BY, DISTINCT and GROUP BY stay as they are."""
 
     def read(self, query: Query) -> Answer:
         with closing(sqlite3.connect(":memory:")) as paper:
@@ -98,7 +100,9 @@ class _Desk:
     def __post_init__(self) -> None:
         for name, (function, _) in FUNCTIONS.items():
             self.paper.create_function(sqlite_name(name), -1, partial(self._called, function))
-        self.paper.create_function("ora_like", 3, partial(self._called, _like))
+        self.paper.create_function("ora_like", 3, partial(self._called, partial(_like, self.reader.folding)))
+        self.paper.create_function(sqlite_name("REGEXP_LIKE"), 3, partial(self._called, regexp_like))
+        self.paper.create_collation("BINARY_CI", _without_case)
         self.paper.create_aggregate("ora_listagg", 3, Listagg)  # type: ignore[arg-type]  # its protocol takes ints only
 
     def answer(self, query: Query, scope: Scope | None = None, *, locking: bool = False) -> Answer:
@@ -129,7 +133,7 @@ class _Desk:
             text, columns = self.text(query, scope, translator)
             return text, columns[0].kind
 
-        translator = Translator(self.reader.values, self.reader.names, self.reader.context, subquery)
+        translator = Translator(self.reader.values, self.reader.names, self.reader.context, subquery, self.reader.folding)
         return translator
 
     def _body(
@@ -270,8 +274,16 @@ def _alias(source: From) -> str:
     return source.alias or (f" {source.offset}" if isinstance(source.source, Query) else source.source[-1])
 
 
-def _like(escape: Stored, value: Stored, pattern: Stored) -> int | None:
-    return None if value is None or pattern is None else like(value, str(pattern), None if escape is None else str(escape))
+def _like(folding: bool, escape: Stored, value: Stored, pattern: Stored) -> int | None:
+    if value is None or pattern is None:
+        return None
+    text, wanted = (str(it).lower() if folding else str(it) for it in (value, pattern))
+    return like(text, wanted, None if escape is None else str(escape))
+
+
+def _without_case(one: str, other: str) -> int:
+    first, second = one.lower(), other.lower()
+    return (first > second) - (first < second)
 
 
 def _meant(value: Stored, kind: Kind) -> Value:

@@ -120,6 +120,8 @@ class Presence:
     """Its next call is answered with ORA-00028."""
     cancelled: bool = False
     language: Language = "AMERICAN"
+    nls_comp: str = "BINARY"
+    nls_sort: str = "BINARY"
     ddl_lock_timeout: float = 0.0
     """In seconds."""
     undo: list[Callable[[], None]] = field(default_factory=list)

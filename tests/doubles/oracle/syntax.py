@@ -125,6 +125,13 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
+class RegexpLike:
+    value: Expression
+    pattern: Expression
+    flags: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Between:
     value: Expression
     low: Expression
@@ -155,7 +162,7 @@ class Both:
     right: Condition
 
 
-Condition = Compare | In | Like | Between | IsNull | Exists | Not | Both
+Condition = Compare | In | Like | RegexpLike | Between | IsNull | Exists | Not | Both
 
 
 @dataclass(frozen=True, slots=True)

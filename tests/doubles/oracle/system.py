@@ -33,6 +33,10 @@ def _set(acting: Acting, name: str, value: str) -> None:
             if value not in ("AMERICAN", "GERMAN"):
                 raise Fault(12705)
             acting.presence.language = "GERMAN" if value == "GERMAN" else "AMERICAN"
+        case "NLS_COMP":
+            acting.presence.nls_comp = _modelled(value, "BINARY", "LINGUISTIC")
+        case "NLS_SORT":
+            acting.presence.nls_sort = _modelled(value, "BINARY", "BINARY_CI")
         case "CURRENT_SCHEMA":
             if value not in acting.database.users:
                 raise Fault(1435)
@@ -41,6 +45,12 @@ def _set(acting: Acting, name: str, value: str) -> None:
             raise Fault(2248)
         case _:
             pass
+
+
+def _modelled(value: str, *known: str) -> str:
+    if value.upper() not in known:
+        raise Fault(3001)
+    return value.upper()
 
 
 def alter_system(acting: Acting, at: Cursor) -> None:

@@ -31,6 +31,7 @@ from tests.doubles.oracle.syntax import (
     Prior,
     Query,
     Ref,
+    RegexpLike,
     Row,
     Scalar,
 )
@@ -70,6 +71,8 @@ class Translator:
     context: Callable[[str, str], str | None]
     """SYS_CONTEXT"""
     subquery: Callable[[Query, Scope], tuple[str, Kind]]
+    folding: bool
+    """The session compares texts without case."""
     used: list[Stored] = field(default_factory=list)
     """The values of `?1`, `?2`.. in the text that was made."""
 
@@ -116,6 +119,9 @@ class Translator:
                 sign = self.expression(escape, scope)[0] if escape else "NULL"
                 like = f"ora_like({sign}, {self.expression(left, scope)[0]}, {self.expression(pattern, scope)[0]})"
                 return f"{'NOT ' if negated else ''}{like}"
+            case RegexpLike():
+                texts = [self.expression(part, scope)[0] for part in (it.value, it.pattern, it.flags)]
+                return f"{sqlite_name('REGEXP_LIKE')}({', '.join(texts)})"
             case Between(value, low, high, negated):
                 both = Both("AND", Compare(">=", value, low), Compare("<=", value, high))
                 return self.condition(Not(both) if negated else both, scope)
@@ -219,7 +225,16 @@ class Translator:
             raise Fault(920)
         first, first_kind = self.expression(left, scope)
         second, second_kind = self.expression(right, scope)
-        return f"{_brought(first, first_kind, second_kind, left)} {operator} {_brought(second, second_kind, first_kind, right)}"
+        collated = self._collated(_brought(first, first_kind, second_kind, left), first_kind, left)
+        return f"{collated} {operator} {_brought(second, second_kind, first_kind, right)}"
+
+    def _collated(self, text: str, kind: Kind, it: Expression) -> str:
+        """SQLite goes by the collation of what is on the left."""
+        if not self.folding or kind != "varchar2":
+            return text
+        if isinstance(it, Row):
+            raise Fault(3001)
+        return f"{text} COLLATE BINARY_CI"
 
     def _membership(self, it: In, scope: Scope) -> str:
         left, kind = self.expression(it.left, scope)
@@ -230,7 +245,7 @@ class Translator:
         else:
             said = [(*self.expression(item, scope), item) for item in it.right]
             inner = ", ".join(_brought(text, its, kind, item) for text, its, item in said)
-        return f"{left} {'NOT ' if it.negated else ''}IN ({inner})"
+        return f"{self._collated(left, kind, it.left)} {'NOT ' if it.negated else ''}IN ({inner})"
 
 
 def _brought(text: str, kind: Kind, other: Kind, it: Expression) -> str:

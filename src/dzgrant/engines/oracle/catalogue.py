@@ -126,7 +126,10 @@ async def named(session: Session, path: TablePath) -> list[Table]:
 
 _COLUMNS = "SELECT column_name, data_type FROM dba_tab_columns WHERE owner = :owner AND table_name = :name ORDER BY column_id"
 _KINDS: dict[str, TypeEngine[Any]] = {
-    **dict.fromkeys(("VARCHAR2", "NVARCHAR2", "CHAR", "NCHAR"), sa.Unicode()),
+    "VARCHAR2": sa.VARCHAR(),
+    "NVARCHAR2": sa.NVARCHAR(),
+    "CHAR": sa.CHAR(),
+    "NCHAR": sa.NCHAR(),
     **dict.fromkeys(("NUMBER", "FLOAT", "BINARY_FLOAT", "BINARY_DOUBLE"), sa.Numeric()),
     # Oracle's DATE has a time of day.
     "DATE": sa.DateTime(),
