@@ -21,7 +21,7 @@ def provide() -> str | None:
         ctypes.CDLL(_MANAGER)
     except OSError:
         try:
-            root = unpacked("libodbc2", do="install unixODBC")
+            root = unpacked("libodbc2", what="unixODBC", do="install unixODBC")
         except NotAvailable as error:
             return str(error)
         folder = next(root.glob(f"usr/lib/**/{_MANAGER}")).parent

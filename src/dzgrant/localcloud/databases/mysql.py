@@ -141,7 +141,7 @@ def _found() -> Iterator[_Software]:
 
 
 def _package() -> _Software:
-    root = unpacked("mariadb-server-core", do="install MariaDB, or name its mysqld in DZGRANT_MYSQLD")
+    root = unpacked("mariadb-server-core", what="MariaDB server", do="install MariaDB, or name its mysqld in DZGRANT_MYSQLD")
     return _software(root / "usr/sbin/mariadbd", "package")
 
 

@@ -11,17 +11,17 @@ from tempfile import TemporaryDirectory
 from dzgrant.localcloud.databases.server import NotAvailable
 
 
-def unpacked(package: str, *, do: str) -> Path:
+def unpacked(package: str, *, what: str, do: str) -> Path:
     """The folder that has the package's `usr`, and what it needs beyond what is installed; fetched with the machine's own
     package sources where it isn't there yet.
 
-    It is `dzgrant/<package>` below `$XDG_CACHE_HOME`, else below `.cache` of the current folder. Raises `NotAvailable`;
-    `do` is then the other way out.
+    It is `dzgrant/<package>` below `$XDG_CACHE_HOME`, else below `.cache` of the current folder. Raises `NotAvailable`:
+    there is no `what`, and `do` is the other way out.
     """
     root = Path(os.environ.get("XDG_CACHE_HOME", ".cache")).absolute() / "dzgrant" / package
     if not root.exists():
         if not shutil.which("apt-get") or not shutil.which("dpkg"):
-            raise NotAvailable(f"no {package}: not installed, and no apt-get here to fetch it with", do=do)
+            raise NotAvailable(f"no {what}: not installed, and no apt-get here to fetch it with", do=do)
         root.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=root.parent) as work:
             _fetch(package, Path(work))
