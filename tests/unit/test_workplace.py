@@ -81,7 +81,7 @@ def test_leaves_nothing_when_its_parent_is_killed(number: signal.Signals) -> Non
 def test_no_package_tools_no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(NotAvailable, match="no MariaDB server: .*no apt-get"):
+    with pytest.raises(NotAvailable, match=r"no MariaDB server: .*no apt-get"):
         unpacked("mariadb-server-core", what="MariaDB server", do="install MariaDB")
 
 
