@@ -12,19 +12,8 @@ from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database
 from dzgrant.localcloud.databases import Server
 from dzgrant.model import Credentials
-from tests.engines.mysql_playground import MysqlPlayground
-from tests.engines.oracle_playground import OraclePlayground
 from tests.engines.playground import Playground
-from tests.engines.postgresql_playground import PostgresqlPlayground
-from tests.engines.sqlserver_playground import SqlserverPlayground
-
-_PLAYGROUNDS: dict[str, type[Playground]] = {
-    "postgresql": PostgresqlPlayground,
-    "mysql": MysqlPlayground,
-    "sqlserver": SqlserverPlayground,
-    "oracle": OraclePlayground,
-}
-
+from tests.engines.playgrounds import PLAYGROUNDS
 
 _RDS_ADMINS: dict[int, Credentials] = {}
 """By the server's port. A session's fixture would hand one server's admin to a module that has another `server`."""
@@ -42,7 +31,7 @@ def admin(server: Server, request: pytest.FixtureRequest) -> Credentials:
 
 @pytest.fixture
 async def play(server: Server, admin: Credentials) -> AsyncIterator[Playground]:
-    ground = _PLAYGROUNDS[server.engine](server=server, admin=admin)
+    ground = PLAYGROUNDS[server.engine](server=server, admin=admin)
     await ground.set_up()
     yield ground
     await ground.tear_down()

@@ -14,10 +14,11 @@ from dzgrant.localcloud import commands as c
 from dzgrant.localcloud import process
 from dzgrant.localcloud.databases import Server
 from dzgrant.model import Credentials
+from tests.engines.playgrounds import PLAYGROUNDS
 from tests.system import daemon
 from tests.system.cloud import Cloud
 from tests.system.daemon import Worker
-from tests.system.story import PLAYGROUNDS, Story, logins
+from tests.system.story import Story, logins
 
 Start = Callable[..., AbstractContextManager[Worker]]
 

@@ -14,19 +14,8 @@ from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.databases import Server
 from dzgrant.localcloud.places import CONSUMER, CONSUMER_PROJECT, REGION
 from dzgrant.model import AccountId, Credentials, Environment, Principal, Region, Table
-from tests.engines.mysql_playground import MysqlPlayground
-from tests.engines.oracle_playground import OraclePlayground
 from tests.engines.playground import Playground
-from tests.engines.postgresql_playground import PostgresqlPlayground
-from tests.engines.sqlserver_playground import SqlserverPlayground
 from tests.system.cloud import Cloud, Secret, until
-
-PLAYGROUNDS: dict[str, type[Playground]] = {
-    "postgresql": PostgresqlPlayground,
-    "mysql": MysqlPlayground,
-    "sqlserver": SqlserverPlayground,
-    "oracle": OraclePlayground,
-}
 
 _LOGINS = {
     "postgresql": "SELECT rolname FROM pg_roles",

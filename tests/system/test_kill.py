@@ -28,9 +28,10 @@ from dzgrant.localcloud import commands as c
 from dzgrant.localcloud import process as localcloud
 from dzgrant.localcloud.databases import Server
 from dzgrant.model import Table
+from tests.engines.playgrounds import PLAYGROUNDS
 from tests.system import daemon
 from tests.system.cloud import Cloud, until
-from tests.system.story import PLAYGROUNDS, Story, logins
+from tests.system.story import Story, logins
 
 _LANES = 8
 
