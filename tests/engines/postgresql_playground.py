@@ -34,9 +34,12 @@ class PostgresqlPlayground(Playground):
 
     async def set_up(self) -> None:
         admin = quoted(self.admin.username)
-        if not await self.server.execute(f"SELECT FROM pg_database WHERE datname = '{self.database}'"):
-            await self.server.create_database(self.database)
-        await self.run(f"GRANT ALL ON DATABASE {self.database} TO {admin} WITH GRANT OPTION")
+        async with self.server.session() as run:
+            # Two of these at once would update one row of the catalogue: "tuple concurrently updated".
+            await run("SELECT pg_advisory_lock(1)")
+            if not await run(f"SELECT FROM pg_database WHERE datname = '{self.database}'"):
+                await self.server.create_database(self.database)
+            await run(f"GRANT ALL ON DATABASE {self.database} TO {admin} WITH GRANT OPTION")
         await self.run(f"CREATE SCHEMA {quoted(self.schema)} AUTHORIZATION {admin}")
 
     async def tear_down(self) -> None:
