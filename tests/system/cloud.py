@@ -20,8 +20,8 @@ from dzgrant.model import AccountId, Credentials
 
 T = TypeVar("T")
 
-DEADLINE = 30.0
-"""Seconds for whatever must happen; most of it takes a tenth."""
+DEADLINE = 90.0
+"""Seconds for whatever must happen; most of it takes a hundredth, on a machine that has nothing else to do."""
 
 
 async def until(look: Callable[[], Awaitable[T | None]], otherwise: Callable[[], object], seconds: float = DEADLINE) -> T:

@@ -74,7 +74,7 @@ class Worker:
         """Whether there is an outcome; None: not yet."""
         return bool(self.events("grant_outcome")) or None
 
-    async def ended(self, seconds: float = 45.0) -> int:
+    async def ended(self, seconds: float = 90.0) -> int:
         """Waits for its end and gives its exit code."""
 
         async def code() -> int | None:

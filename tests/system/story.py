@@ -175,7 +175,7 @@ class Story:
         every = self.cloud.outcomes()
         return [{**it["detail"], "kind": it["detail-type"]} for it in every if it["detail"]["subscription"] == subscription]
 
-    async def waits(self, seconds: float = 45.0) -> str:
+    async def waits(self, seconds: float = 90.0) -> str:
         """Waits until the ledger says why a grant can't be yet, and gives that reason."""
 
         async def reason() -> str | None:

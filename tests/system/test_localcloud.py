@@ -830,7 +830,7 @@ def test_the_cloud_dies_with_its_parent() -> None:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        child.wait(timeout=20)
+        child.wait(timeout=60)
 
 
 def test_the_port_can_be_chosen_and_its_loss_is_one_line(cloud: LocalCloud) -> None:
@@ -841,7 +841,7 @@ def test_the_port_can_be_chosen_and_its_loss_is_one_line(cloud: LocalCloud) -> N
     assert ended.stderr.strip().splitlines()[-1].startswith(f"the local cloud can't listen on 127.0.0.1:{port}")
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     turn = threading.Event()
     while not condition():
