@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 
 import pytest
 from pydantic import SecretStr
@@ -17,6 +14,7 @@ from dzgrant.localcloud.places import PRODUCER
 from dzgrant.model import Credentials
 from tests.engines.postgresql_playground import PostgresqlPlayground, quoted
 from tests.system.cloud import until
+from tests.system.forwarding import forwarded
 from tests.system.story import Story
 
 one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
@@ -99,7 +97,7 @@ async def test_a_host_that_does_not_answer_is_waited_for(story: Story) -> None:
     assert "\n" not in reason
     assert story.cloud.consumer_secrets(story.environment) == []
 
-    async with _forwarded(port, story.server.port):
+    async with forwarded(port, story.server.port):
         await story.cloud.settled()
         secret = story.secret()
         assert secret.port == port
@@ -115,7 +113,7 @@ async def test_two_revokes_that_waited_for_the_database_are_both_told_as_done(st
     orders, items = await story.play.create_table("orders"), await story.play.create_table("items")
     port = free_port()
     place = {"port": port, "connection": f"far-{story.environment}"}
-    async with _forwarded(port, story.server.port):
+    async with forwarded(port, story.server.port):
         ended = [await story.granted(orders, **place), await story.granted(items, **place)]
         (secret,) = story.cloud.consumer_secrets(story.environment)
     for subscription in ended:
@@ -125,7 +123,7 @@ async def test_two_revokes_that_waited_for_the_database_are_both_told_as_done(st
         return (list(story.tables().values()), len(story.reasons())) == (["REVOKING"] * 2, 2) or None
 
     await until(both_wait, story.items)
-    async with _forwarded(port, story.server.port):
+    async with forwarded(port, story.server.port):
         await story.cloud.settled()
     assert not await story.play.can_log_in(secret.credentials)
     assert story.cloud.readable_secrets(story.environment) == []
@@ -157,34 +155,6 @@ async def test_a_table_that_waits_for_a_right_does_not_hold_the_others_of_its_pr
     await story.cloud.settled()
     await story.reads(orders, theirs, of=(orders, theirs))
     assert story.refused(subscription) == []
-
-
-@asynccontextmanager
-async def _forwarded(port: int, to: int) -> AsyncIterator[None]:
-    """A server that is there after all."""
-    serving: set[asyncio.Task[None]] = set()
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", to)
-        with suppress(OSError, asyncio.CancelledError):
-            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
-        for end in (writer, far_writer):
-            end.transport.abort()
-
-    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.add(asyncio.create_task(serve(reader, writer)))
-
-    server = await asyncio.start_server(begin, "127.0.0.1", port)
-    yield
-    server.close()
-    for task in serving:
-        task.cancel()
-    await asyncio.gather(*serving)
 
 
 async def test_a_right_that_a_role_lacks_is_said(story: Story) -> None:

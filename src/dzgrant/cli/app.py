@@ -121,6 +121,20 @@ def rotate(
         raise typer.Exit(1)
 
 
+@app.command("revoke-all")
+def revoke_all(
+    domain: Annotated[str, typer.Option(help="DataZone domain id.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would end.")] = False,
+    yes: Annotated[str | None, typer.Option(metavar="DOMAIN", help="The domain's id once more, instead of typing it.")] = None,
+) -> None:
+    """Before an uninstall, with the service stopped: end every access of a domain that the ledger knows."""
+    from dzgrant.cli import revoke_all as revoking
+
+    if not revoking.revoke_all(domain, yes, dry_run=dry_run):
+        raise typer.Exit(1)
+
+
 @app.command()
 def local(
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 picks a free one.")] = 0,

@@ -65,6 +65,21 @@ class Runner:
             lease = await self._means.ledger.acquire(principal, admin, unwanted=claims)
             return await self._walk(lease, Progress(aim=Aim.REVOKE), Findings(claims=claims))
 
+    async def remove(self, known: PrincipalRecord) -> Journey:
+        """Takes away all that one principal has, whoever wants it. Raises what stopped it.
+
+        No subscription is marked as ended: one that is still approved is granted anew when it is next looked at.
+        """
+        principal = known.principal
+        async with self._locks.setdefault(principal.id, asyncio.Lock()):
+            claims = [
+                Claim(subscription=subscription, principal=principal, admin=known.admin, path=grant.path)
+                for grant in await self._means.ledger.grants(principal)
+                for subscription in sorted(grant.subscriptions)
+            ]
+            lease = await self._means.ledger.acquire(principal, known.admin, unwanted=claims)
+            return await self._walk(lease, Progress(aim=Aim.REVOKE), Findings(claims=claims))
+
     async def turn(self, known: PrincipalRecord, decide: Decide) -> Rotation | None:
         """Rotates or retires what the principal is due for; None: nothing. Raises what stopped it.
 
