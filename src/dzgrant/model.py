@@ -287,6 +287,10 @@ class GrantRecord:
     """The view of dzgrant's that is read for the table; None: the table itself."""
     columns: tuple[str, ...] | None = None
     """The columns that can be read, as the engine spells them; None: all."""
+    intents: int = 0
+    """How often it was intended to change it: the last time is that of who reads this under the lease."""
+    settled: bool = False
+    """The intent before the last one came to its end, with what is allowed now: nothing that was more is open any longer."""
 
     @property
     def allowed(self) -> frozenset[Scope]:
@@ -346,3 +350,71 @@ class Subscription:
     project: str
     retain_permissions: bool
     assets: tuple[Asset, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisioned:
+    """What DataZone made for an environment in its account, as far as it is dzgrant's to extend."""
+
+    role: Arn | None = None
+    """Its user role."""
+    databases: tuple[str, ...] = ()
+    """Names of its Glue databases."""
+
+
+class TraitKind(StrEnum):
+    BOUNDARY = "boundary"
+    POLICY = "policy"
+    TAG = "tag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Trait:
+    """One thing in an environment's account that has one value, or none.
+
+    The permission boundary of a role, and a policy that is attached to it, have the policy's ARN for a value.
+    """
+
+    kind: TraitKind
+    of: str
+    """The role's ARN; of a Lake Formation tag, the Glue database's name."""
+    name: str = ""
+    """The policy's ARN, the tag's key; of a boundary nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """What dzgrant has to know of a trait to put it back."""
+
+    trait: Trait
+    before: str | None
+    """What was there before dzgrant's own value; None: nothing."""
+    ours: frozenset[str]
+    """Every value that dzgrant gave it, or was about to; empty: it was there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One trait from one value to another; None: nothing."""
+
+    trait: Trait
+    now: str | None
+    then: str | None
+
+
+class ExtensionState(StrEnum):
+    EXTENDING = "EXTENDING"
+    EXTENDED = "EXTENDED"
+    RESTORING = "RESTORING"
+    RESTORED = "RESTORED"
+    """All is as it was; the item stays, in case that another worker was slow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionRecord:
+    """What the ledger knows of an environment that dzgrant extended. `revision` grows with each write; 0: none yet."""
+
+    environment: Environment
+    state: ExtensionState
+    touched: tuple[Touched, ...]
+    revision: int = 0

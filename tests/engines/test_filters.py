@@ -157,6 +157,25 @@ async def test_a_narrowing_that_was_cut_off_anywhere_leaves_no_session_open_once
     assert statements > 1
 
 
+@pytest.mark.parametrize("scope", [columns("id", "price"), where(AnyOf(parts=(EU, US)))], ids=["columns", "rows"])
+async def test_what_is_settled_stays_open_unless_there_is_something_to_change(
+    play: Playground, database: Database, login: Credentials, table: Table, scope: Scope
+) -> None:
+    readable = await given(database, login, table, scope)
+    async with play.reading(login, readable.table) as next_row:
+        assert await next_row() == 1
+        await database.grant(login.username, table, Holder(), [scope], settled=True)
+        assert await next_row() == 2
+    await given(database, login, table, Scope())
+    async with play.reading(login, table) as next_row:
+        assert await next_row() == 1
+        # The ledger knows nothing of the whole table that somebody gave.
+        await database.grant(login.username, table, Holder(), [scope], settled=True)
+        with pytest.raises(SAID_NO):
+            await next_row()
+    await database.prove(login, readable)
+
+
 # --- rows ---
 
 

@@ -114,6 +114,23 @@ async def test_a_filter_that_changed_is_found_when_the_subscription_is_looked_at
     assert not await orders.readable("city")
 
 
+async def test_a_look_that_changes_nothing_leaves_the_consumers_session_open(orders: Orders) -> None:
+    identifier = orders.filter(IN_PARIS)
+    subscription = await orders.approve(identifier)
+    beside = await orders.approve(orders.filter(columns("id")))
+    await orders.revoke(beside)
+    login = orders.story.secret().credentials
+    async with orders.story.server.session(login=login, database=orders.story.play.database) as run:
+        await run("SELECT 1")
+        await orders.look_again(subscription)
+        await run("SELECT 1")
+        orders.change(identifier, IN_ROME)
+        await orders.look_again(subscription)
+        with pytest.raises(SAID_NO):
+            await run("SELECT 1")
+    assert await orders.read() == ROWS[1:2]
+
+
 @pytest.mark.parametrize(
     ("configuration", "why"),
     [

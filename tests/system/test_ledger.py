@@ -621,7 +621,8 @@ async def test_filtered_items_are_those_of_this_version(open_ledger: Open, dynam
     wishes = [replace(wanted("sub-1"), scope=SOME_COLUMNS), replace(wanted("sub-2"), scope=SOME_ROWS), clients]
     lease = await ledger.acquire(principal(), ADMIN, wanted=wishes)
     view = Table(schema="dz_views", name="orders_1")
-    orders = replace(granted(ORDERS, "sub-1", "sub-2"), readable=view, columns=("id", "city"))
+    both = frozenset({SOME_COLUMNS, SOME_ROWS})
+    orders = replace(granted(ORDERS, "sub-1", "sub-2"), readable=view, columns=("id", "city"), settled=(1, both))
     await ledger.settle(lease, active(orders))
     items = (await dynamodb.scan(TableName=table))["Items"]
     grants = [item for item in items if item["sk"]["S"].startswith("GRANT#")]
@@ -665,6 +666,32 @@ async def test_a_grant_knows_what_each_of_its_approvals_lets_be_read(
     record, version = await orders()
     assert (record.scopes, record.allowed, record.readable, record.columns) == ({}, WHOLE, None, None)
     assert version == "2"
+
+
+async def test_what_is_settled_is_so_until_more_or_less_is_intended_and_not_brought_to_its_end(ledger: Ledger) -> None:
+    wish = replace(wanted("sub1"), scope=SOME_ROWS)
+    outcome = replace(granted(ORDERS, "sub1"), readable=Table(schema="dz_views", name="orders_1"))
+
+    async def looked(wish: Wanted = wish, *, settles: bool) -> bool:
+        """Whether it finds the grant settled."""
+        lease = await ledger.acquire(principal(), ADMIN, wanted=[wish])
+        (record,) = await ledger.grants(principal())
+        if settles:
+            await ledger.settle(lease, active(replace(outcome, settled=(record.intents, record.allowed))))
+        else:
+            await ledger.release(lease)
+        return record.settled
+
+    assert [await looked(settles=True) for _ in range(3)] == [False, True, True]
+    # One that was cut off may have left anything.
+    assert [await looked(settles=settles) for settles in (False, True, True)] == [True, False, True]
+    other = replace(wish, scope=SOME_COLUMNS)
+    assert [await looked(other, settles=False), await looked(settles=True), await looked(settles=True)] == [False, False, True]
+    assert [await looked(other, settles=True), await looked(settles=True)] == [False, False]
+    # So does an approval beside it that ended.
+    await looked(replace(wish, subscription="sub2"), settles=True)
+    await ledger.release(await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub2")))
+    assert not await looked(settles=True)
 
 
 async def test_check_says_what_is_wrong(ledger: Ledger, dynamodb: DynamoDBClient) -> None:

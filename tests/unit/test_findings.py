@@ -112,6 +112,7 @@ def test_what_is_narrowed_is_recorded_and_the_consumer_hears_of_it() -> None:
         table=table("orders"),
         readable=view("orders"),
         columns=("id",),
+        settled=(0, frozenset({SOME})),
         ended=frozenset({"ended"}),
     )
     assert by_path[path("visits")].state is GrantState.REVOKED

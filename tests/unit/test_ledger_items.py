@@ -91,6 +91,7 @@ def test_grants(golden: dict[tuple[str, str], Item]) -> None:
         reason=None,
         since=WHEN,
         updated_at=WHEN,
+        intents=2,
     )
     failed = items.grant_record(golden["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.clients"])
     assert (failed.state, failed.table, failed.reason) == (GrantState.FAILED, None, "no such table")

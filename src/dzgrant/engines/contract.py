@@ -120,13 +120,25 @@ class Database(Protocol):
         """
         ...
 
-    async def grant(self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE) -> Reach:
+    async def adopt(self, login: str, owner: Owner, permit: Permit) -> bool:
+        """Marks a login that dzgrant did not make as its own, for a person has named it; else it stays as it is.
+
+        Safe to repeat. Whether it is there. Raises `Refused` for one that bears somebody else's mark, and `Unsupported`
+        where the engine can't take a login over.
+        """
+        ...
+
+    async def grant(
+        self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE, *, settled: bool = False
+    ) -> Reach:
         """Afterwards the login may read what the scopes together let it of the table, and no more of it; checked in the
         engine's catalogue. It may reach it, too (CONNECT, USAGE).
 
         Columns are granted as such where the engine can; rows, and columns where it can't, by a view in `views_in(login)`
         that dzgrant owns: the table itself is not readable then. What is given is given before what is more is taken,
-        and what is taken is taken from open sessions too. Raises `Unsupported` for a filter that this table can't have.
+        and what is taken is taken from open sessions too: after a crash nothing may be left to take, and they be open still.
+        Where the same was given before and came to its end (`settled`), they stay as long as nothing is to change. Raises
+        `Unsupported` for a filter that this table can't have.
         """
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial, wraps
 from hashlib import sha256
@@ -129,13 +129,25 @@ def scope_name(subscription: str) -> str:
 
 
 def scope(subscription: str, of: Scope) -> Value:
+    return {"M": {"subscription": text(subscription), "scope": text(_stated(of))}}
+
+
+def settled(intents: int, allowed: Iterable[Scope]) -> Value:
+    """What marks that so many intents have come to their end, and with what: one that comes later makes it history."""
+    digest = sha256(repr(sorted(map(_stated, allowed))).encode()).hexdigest()
+    return text(f"{intents} {digest[:16]}")
+
+
+def _stated(of: Scope) -> str:
     stated = _SCOPES.dump_python(of, mode="json")
     if of.columns is not None:
         stated["columns"] = sorted(of.columns)
-    return {"M": {"subscription": text(subscription), "scope": text(json.dumps(stated))}}
+    return json.dumps(stated)
 
 
-def _careful(decode: Callable[[Item], _Decoded], newest: int = SCHEMA) -> Callable[[Item], _Decoded]:
+def careful(decode: Callable[[Item], _Decoded], newest: int = SCHEMA) -> Callable[[Item], _Decoded]:
+    """Raises `Misconfigured` for an item that is damaged, or that a newer dzgrant wrote."""
+
     @wraps(decode)
     def decoded(item: Item) -> _Decoded:
         try:
@@ -154,7 +166,7 @@ def _careful(decode: Callable[[Item], _Decoded], newest: int = SCHEMA) -> Callab
     return decoded
 
 
-@_careful
+@careful
 def holding(item: Item) -> Holding:
     return Holding(
         record=PrincipalRecord(
@@ -174,13 +186,13 @@ def holding(item: Item) -> Holding:
     )
 
 
-@partial(_careful, newest=FILTERED)
+@partial(careful, newest=FILTERED)
 def grant_record(item: Item) -> GrantRecord:
     state = GrantState(item["state"]["S"])
     since = f"{state.lower()}_at"
     if "subscriptions" not in item and state in (GrantState.GRANTING, GrantState.GRANTED):
         state, since = GrantState.REVOKING, "updated_at"
-    return GrantRecord(
+    record = GrantRecord(
         principal=_principal(item),
         path=TablePath(name=item["path"]["S"]),
         table=_table(item),
@@ -192,15 +204,17 @@ def grant_record(item: Item) -> GrantRecord:
         scopes=_scopes(item),
         readable=_table(item, "readable"),
         columns=tuple(part["S"] for part in item["columns"]["L"]) if "columns" in item else None,
+        intents=int(item["intents"]["N"]) if "intents" in item else 0,
     )
+    return replace(record, settled=item.get("settled") == settled(record.intents - 1, record.allowed))
 
 
-@_careful
+@careful
 def claims(item: Item) -> tuple[Claim, ...]:
     """What a subscription's item holds: for each principal, under its login's name, who it is and which tables."""
     return tuple(
         Claim(
-            subscription=_identifier(item),
+            subscription=identifier(item),
             principal=_principal(item[login]["M"]),
             admin=_admin(item[login]["M"]),
             path=TablePath(name=path),
@@ -210,19 +224,19 @@ def claims(item: Item) -> tuple[Claim, ...]:
     )
 
 
-@_careful
+@careful
 def refusal(item: Item) -> Refusal:
     return Refusal(
         domain=item["domain"]["S"],
         project=_text(item, "project"),
-        subscription=_identifier(item),
+        subscription=identifier(item),
         reason=item["reason"]["S"],
         since=_moment(item, "failed_at"),
         updated_at=_moment(item, "updated_at"),
     )
 
 
-@_careful
+@careful
 def history(item: Item) -> HistoryRecord:
     return HistoryRecord(
         principal=_principal(item),
@@ -296,7 +310,8 @@ def _moment(item: Item, name: str) -> datetime:
     return datetime.fromisoformat(item[name]["S"]).astimezone(UTC)
 
 
-def _identifier(item: Item) -> str:
+def identifier(item: Item) -> str:
+    """The subscription's or environment's id, by the item's partition."""
     return item["pk"]["S"].partition("#")[2]
 
 

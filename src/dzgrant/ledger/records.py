@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from dzgrant.model import Admin, Arn, GrantState, Principal, PrincipalState, Spare, Table, TablePath, Wanted
+from dzgrant.model import Admin, Arn, GrantState, Principal, PrincipalState, Scope, Spare, Table, TablePath, Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class GrantOutcome:
     """The view of dzgrant's that is read for the table; None: the table itself."""
     columns: tuple[str, ...] | None = None
     """The columns that can be read; None: all."""
+    settled: tuple[int, frozenset[Scope]] | None = None
+    """The intents that came to their end, and what is allowed, where that is not the whole table."""
     reason: str | None = None
     """Why it is not as it should be, for a person. A state without a reason removes an older one."""
     subscriptions: frozenset[str] = frozenset()

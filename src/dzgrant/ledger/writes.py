@@ -110,6 +110,7 @@ def intents(principal: Principal, wanted: Collection[Wanted], unwanted: Iterable
             keys.grant(principal, ending[0].path),
             sets={"updated_at": when},
             removes=sorted({items.scope_name(claim.subscription) for claim in ending}),
+            adds={"intents": items.number(1)},
             deletes={"subscriptions": items.texts({claim.subscription for claim in ending})},
             where="attribute_exists(#pk)",
         )
@@ -131,7 +132,7 @@ def _wanted(principal: Principal, wishes: Sequence[Wanted], when: Value) -> Writ
         sets=named | {"updated_at": when} | ({"v": items.number(items.FILTERED)} | scopes if scopes else {}),
         first={"state": items.text(GrantState.GRANTING), "granting_at": when} | ({} if scopes else schema),
         removes=sorted(items.scope_name(subscription) for subscription in whole),
-        adds={"subscriptions": items.texts({wish.subscription for wish in wishes})},
+        adds={"subscriptions": items.texts({wish.subscription for wish in wishes}), "intents": items.number(1)},
     )
 
 
@@ -198,7 +199,7 @@ def _grant(principal: Principal, outcome: GrantOutcome, now: datetime) -> Write:
     if outcome.table is not None:
         readable = _readable(outcome)
         sets |= readable
-        forgotten += tuple(name for name in ("readable", "columns") if name not in readable)
+        forgotten += tuple(name for name in ("readable", "columns", "settled") if name not in readable)
     if outcome.reason is not None:
         sets["reason"] = items.text(outcome.reason)
         forgotten = tuple(name for name in forgotten if name != "reason")
@@ -226,7 +227,8 @@ def _readable(outcome: GrantOutcome) -> dict[str, Value]:
     columns: dict[str, Value] = (
         {} if outcome.columns is None else {"columns": {"L": [items.text(name) for name in outcome.columns]}}
     )
-    return view | columns
+    settled = {} if outcome.settled is None else {"settled": items.settled(*outcome.settled)}
+    return view | columns | settled
 
 
 def _key(key: Key) -> dict[str, Value]:

@@ -59,6 +59,10 @@ class Findings:
         """What all the subscriptions together let be read of the table."""
         return WHOLE if path.key in self.whole else self.records[path.key].allowed
 
+    def settled(self, path: TablePath) -> bool:
+        """The login reads what is allowed already, and nothing more is open in its sessions, unless somebody meddled."""
+        return path.key not in self.whole and self.records[path.key].settled
+
     @property
     def living(self) -> tuple[GrantRecord, ...]:
         """What the ledger has of tables that the database may have granted, and that are to stay; none that was refused."""
@@ -142,6 +146,7 @@ class Findings:
             table=self.given[path],
             readable=self.view(path),
             columns=readable.columns,
+            settled=None if (allowed := self.allowed(path)) == WHOLE else (self.records[path.key].intents, allowed),
         )
 
     def _wanting(self, path: TablePath) -> frozenset[str]:

@@ -220,10 +220,10 @@ class Journey:
         self.progress = replace(self.progress, moved=moved)
 
     async def _grant(self, path: TablePath, table: Table) -> None:
-        scopes = self.found.allowed(path)
+        scopes, settled = self.found.allowed(path), self.found.settled(path)
 
         async def to(login: str) -> Reach:
-            return await self._on_source(lambda database: database.grant(login, table, self._lease, scopes))
+            return await self._on_source(lambda database: database.grant(login, table, self._lease, scopes, settled=settled))
 
         try:
             for spare in set(self._lease.record.logins) - {self.login}:
@@ -383,8 +383,10 @@ class Journey:
         return replace(record.spare, until=datetime.now(UTC)) if record.spare and overtaken else record.spare
 
     def _left(self) -> PrincipalRecord:
-        """After a removal: the logins that could not go, and are disabled."""
-        first, *second = [login for login in self._lease.record.logins if login in self._disabled] or [self.principal.login]
+        """After a removal: the logins that could not go, and are disabled. An adopted one never comes into use."""
+        disabled = [login for login in self._lease.record.logins if login in self._disabled]
+        first = next((login for login in disabled if login in self.principal.logins), self.principal.login)
+        second = [login for login in disabled if login != first]
         spare = Spare(login=second[0], until=datetime.now(UTC)) if second else None
         return replace(self._lease.record, login=first, password_at=None, spare=spare)
 

@@ -69,11 +69,25 @@ class MysqlDatabase:
                 await session.run(statements.retire_password(login))
 
     @again
-    async def grant(self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE) -> Reach:
+    async def adopt(self, login: str, owner: Owner, permit: Permit) -> bool:
+        async with self._connections.locked(login, permit, f"adopting the login {login}") as session:
+            found = await catalogue.account(session, login)
+            if found is None:
+                return False
+            if found.other_hosts:
+                raise _not_ours(login, found.other_hosts)
+            if not found.marked:
+                await session.run(statements.mark(login, owner, mariadb=session.mariadb))
+            return True
+
+    @again
+    async def grant(
+        self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE, *, settled: bool = False
+    ) -> Reach:
         async with self._connections.locked(login, permit, f"granting {table} to {login}") as session:
             before = await catalogue.account(session, login)
             _refuse_unless_own(before, login)
-            return await giving.give(session, before, table, scopes)
+            return await giving.give(session, before, table, scopes, settled=settled)
 
     @again
     async def prove(self, consumer: Credentials, readable: Readable) -> None:

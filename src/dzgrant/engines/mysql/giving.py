@@ -24,13 +24,15 @@ from dzgrant.errors import ConsumerRejected, Refused, Transient
 from dzgrant.model import Scope, Table
 
 
-async def give(session: LockedSession, before: Account | None, table: Table, scopes: Collection[Scope]) -> Reach:
+async def give(
+    session: LockedSession, before: Account | None, table: Table, scopes: Collection[Scope], *, settled: bool
+) -> Reach:
     """Gives what the scopes together let be read of the table, and takes what is more; `before` is the login as it was."""
     login, view = session.login, views.view_of(session.login, table)
     if is_whole(scopes):
         readable = await _give_whole(session, before, table)
     else:
-        readable = await _give_part(session, before, table, scopes)
+        readable = await _give_part(session, before, table, scopes, settled=settled)
     whole, through = await catalogue.reach(session, login, table)
     if whole is not is_whole(scopes):
         raise _meddled(login, readable)
@@ -52,7 +54,9 @@ async def _give_whole(session: LockedSession, before: Account | None, table: Tab
     return Readable(table=table)
 
 
-async def _give_part(session: LockedSession, before: Account | None, table: Table, scopes: Collection[Scope]) -> Readable:
+async def _give_part(
+    session: LockedSession, before: Account | None, table: Table, scopes: Collection[Scope], *, settled: bool
+) -> Readable:
     columns = await _columns(session, table)
     part = reading(table, columns, scopes, statements.DIALECT)
     view = views.view_of(session.login, table)
@@ -65,7 +69,8 @@ async def _give_part(session: LockedSession, before: Account | None, table: Tabl
         await _give_columns(session, before, table, part)
         await _reach(session, before, table, frozenset())
     after = await catalogue.account(session, session.login)
-    await _end_sessions(session, before, table, changed=changed)
+    if changed or not (settled and _holds(before, table, readable)):
+        await _end_sessions(session, before, table, changed=changed)
     if not _holds(after, table, readable):
         raise _meddled(session.login, readable)
     return readable
@@ -126,13 +131,13 @@ async def _given(session: LockedSession, statement: Statement) -> None:
         raise ConsumerRejected(f"the login {session.login} is gone")
 
 
-def _holds(after: Account | None, table: Table, readable: Readable) -> bool:
+def _holds(account: Account | None, table: Table, readable: Readable) -> bool:
     """The login was given this, and no more of the table."""
-    if after is None:
+    if account is None:
         return False
     if readable.table == table:
-        return table not in after.tables and after.columns.get(table) == frozenset(readable.columns or ())
-    return readable.table in after.tables and not after.holds(table)
+        return table not in account.tables and account.columns.get(table) == frozenset(readable.columns or ())
+    return readable.table in account.tables and not account.holds(table)
 
 
 async def _columns(session: LockedSession, table: Table) -> Columns:

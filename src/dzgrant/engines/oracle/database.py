@@ -13,6 +13,7 @@ from dzgrant.engines.oracle.catalogue import Account
 from dzgrant.engines.oracle.connections import Connections, again, connect
 from dzgrant.engines.oracle.failures import DRIVER_FAILURES, NO_PROFILE, PROFILE_EXISTS, while_reading
 from dzgrant.engines.oracle.session import LockedSession
+from dzgrant.engines.oracle.statements import Statement
 from dzgrant.errors import ConsumerRejected, Misconfigured, Refused, Unsupported
 from dzgrant.model import WHOLE, Credentials, LoginOutcome, Scope, Source, Table, TablePath
 
@@ -47,7 +48,7 @@ class OracleDatabase:
         async with self._connections.locked(login, permit, f"making the login {login}") as session:
             found = await catalogue.account(session, login)
             if found is None:
-                await _create(session, password)
+                await _with_profile(session, statements.create_login(login, password))
             else:
                 _refuse_unless_own(found, login)
                 await _set(session, password)
@@ -57,10 +58,21 @@ class OracleDatabase:
         log.info(event, login=login, source=self._source.key, environment=owner.environment)
 
     @again
-    async def grant(self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE) -> Reach:
+    async def adopt(self, login: str, owner: Owner, permit: Permit) -> bool:
+        async with self._connections.locked(login, permit, f"adopting the login {login}") as session:
+            found = await catalogue.account(session, login)
+            if found and not found.marked:
+                await _with_profile(session, statements.mark(login))
+        log.info("login_adopted", login=login, source=self._source.key, environment=owner.environment)
+        return found is not None
+
+    @again
+    async def grant(
+        self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE, *, settled: bool = False
+    ) -> Reach:
         async with self._connections.locked(login, permit, f"granting {table} to {login}") as session:
             before = await self._own(session)
-            reach = await giving.give(session, before, table, scopes)
+            reach = await giving.give(session, before, table, scopes, settled=settled)
         log.info("read_granted", login=login, table=str(table), source=self._source.key, through=reach.through)
         return reach
 
@@ -160,12 +172,12 @@ class OracleDatabase:
         return True
 
 
-async def _create(session: LockedSession, password: SecretStr) -> None:
-    create = statements.create_login(session.login, password)
-    if await session.run(create, expected={NO_PROFILE}):
+async def _with_profile(session: LockedSession, statement: Statement) -> None:
+    """Runs what gives a login the marker's profile, which is made where there is none yet."""
+    if await session.run(statement, expected={NO_PROFILE}):
         profile = statements.create_profile(rollover=session.knows_rollover)
         await session.run(profile, expected={PROFILE_EXISTS})
-        await session.run(create)
+        await session.run(statement)
 
 
 async def _set(session: LockedSession, password: SecretStr) -> None:

@@ -16,7 +16,7 @@ from dzgrant.errors import ConsumerRejected, Transient
 from dzgrant.model import Scope, Table
 
 
-async def give(session: LockedSession, before: Account, table: Table, scopes: Collection[Scope]) -> Reach:
+async def give(session: LockedSession, before: Account, table: Table, scopes: Collection[Scope], *, settled: bool) -> Reach:
     """Afterwards the login reads what the scopes together let it of the table; `before` is the login as it was."""
     login, view = session.login, views.view_of(session.login, table)
     whole = is_whole(scopes)
@@ -33,7 +33,7 @@ async def give(session: LockedSession, before: Account, table: Table, scopes: Co
     # Only what could be read before can still be open; after a crash nothing may be left to change, and it be open still.
     if other in before.tables and not whole:
         await session.end_sessions()
-    for reader in views.pair(login) if changed or (target in before.tables and not whole) else ():
+    for reader in views.pair(login) if changed or (target in before.tables and not whole and not settled) else ():
         await session.end_sessions(reader)
     through = await catalogue.through(session, login, table)
     return Reach(readable=Readable(table=target, columns=columns), public=through is not None, through=through)

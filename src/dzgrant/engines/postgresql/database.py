@@ -74,12 +74,33 @@ class PostgresqlDatabase:
         log.info("login_password_set" if existed else "login_created", login=login, source=self._source.key)
 
     @again
-    async def grant(self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE) -> Reach:
+    async def adopt(self, login: str, owner: Owner, permit: Permit) -> bool:
+        key = statements.login_key(login)
+
+        async def mark() -> bool:
+            async with self._connections.transaction(permit, key) as transaction:
+                rows = await transaction.fetch(catalogue.LOGIN, login)
+                if not rows:
+                    return False
+                marker = Marker(owner=owner, fence=permit.fence)
+                if comment := rows[0]["comment"]:
+                    found = admitted(login, Marker.read(comment), permit)
+                    if found != marker:
+                        raise Refused(f"{login} is the login of environment {found.owner.environment}", do="leave it out")
+                await transaction.commit(statements.mark(login, marker))
+                return True
+
+        return await unblocked(mark, partial(evict, self._connections, permit, key))
+
+    @again
+    async def grant(
+        self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE, *, settled: bool = False
+    ) -> Reach:
         """Raises `ConsumerRejected`, too: for a login that somebody dropped, and that must be made again."""
         try:
             if is_whole(scopes):
                 return await giving.give(self._connections, login, table, permit)
-            return await filtered.give_part(self._connections, login, table, permit, scopes)
+            return await filtered.give_part(self._connections, login, table, permit, scopes, settled=settled)
         except DzgrantError as error:
             raise error.about(source=self._source) from error.__cause__
 

@@ -27,7 +27,9 @@ from dzgrant.model import Scope, Table
 log = structlog.get_logger(__name__)
 
 
-async def give_part(connections: Connections, login: str, table: Table, permit: Permit, scopes: Collection[Scope]) -> Reach:
+async def give_part(
+    connections: Connections, login: str, table: Table, permit: Permit, scopes: Collection[Scope], *, settled: bool
+) -> Reach:
     keys = statements.login_key(login), statements.table_key(table)
 
     async def change() -> tuple[Way, Shape, Reading]:
@@ -57,7 +59,7 @@ async def give_part(connections: Connections, login: str, table: Table, permit: 
     except DependedOn:
         await _take(connections, login, table, permit)
         raise
-    for one in before.loses(part):
+    for one in () if settled and before.shows(part) else before.loses(part):
         await end_sessions(connections, one, permit, newcomers=False)
     if before.view_exists and not part.by_rows:
         await views.sweep(connections, login, permit)

@@ -46,10 +46,18 @@ class SqlserverDatabase:
             f"making the login {login}", lambda desk: grants.make_login(desk, login, password, owner, permit)
         )
 
+    async def adopt(self, login: str, owner: Owner, permit: Permit) -> bool:  # noqa: ARG002
+        raise Unsupported(
+            f"{login} has another SID than dzgrant gives its logins",
+            do="drop it once its reader has the new secret (docs/moving.md)",
+        )
+
     @again
-    async def grant(self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE) -> Reach:
+    async def grant(
+        self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE, *, settled: bool = False
+    ) -> Reach:
         return await self._connections.run(
-            f"granting {table} to {login}", lambda desk: grants.grant(desk, login, table, scopes, permit)
+            f"granting {table} to {login}", lambda desk: grants.grant(desk, login, table, scopes, permit, settled=settled)
         )
 
     @again

@@ -64,12 +64,12 @@ def _user(login: str, found: Account, *, babelfish: bool) -> Iterator[str]:
         yield statements.adopt_user(login)
 
 
-def grant(desk: Desk, login: str, table: Table, scopes: Collection[Scope], permit: Permit) -> Reach:
+def grant(desk: Desk, login: str, table: Table, scopes: Collection[Scope], permit: Permit, *, settled: bool) -> Reach:
     """Raises `ConsumerRejected`, too: for a login that somebody dropped, and that must be made again."""
 
     def give() -> tuple[Reach, frozenset[str]]:
         with desk.transaction(login, permit) as transaction:
-            return _Grant(desk, transaction, login, table).give(scopes, permit)
+            return _Grant(desk, transaction, login, table, settled).give(scopes, permit)
 
     def clear() -> None:
         end_all(_both(login))
@@ -92,6 +92,7 @@ class _Grant:
     transaction: Transaction
     login: str
     table: Table
+    settled: bool
 
     def give(self, scopes: Collection[Scope], permit: Permit) -> tuple[Reach, frozenset[str]]:
         """What it led to, and in whose sessions something may still be open that was taken: only what could be read before
@@ -137,11 +138,13 @@ class _Grant:
         wanted = frozenset(columns or ())
         whole = columns is None
         if access.selects is whole and access.columns == wanted and not access.excepted and not self.transaction.babelfish:
-            return readable, frozenset() if whole else frozenset({self.login})
+            return readable, frozenset() if whole or self.settled else frozenset({self.login})
         self._take(access, keep=wanted)
         self._run([statements.grant_select(self.table, self.login, columns), *self._records(self.table, columns)])
         left_view = self._leave_view()
-        narrower = not whole and (left_view or access.selects or bool(access.columns))
+        had = access.selects or bool(access.columns)
+        same = self.settled and not access.selects and access.columns == wanted
+        narrower = not whole and (left_view or (had and not same))
         self._verify(selects=whole, columns=wanted)
         return readable, frozenset({self.login}) if narrower else frozenset()
 
@@ -155,7 +158,8 @@ class _Grant:
             self._change_view([statements.set_view(view, reading.select)])
         if known is None or self.login not in known.readers or self.transaction.babelfish:
             self._run([statements.grant_select(view, self.login), *self._records(view, None)])
-        narrowed = known.readers & _both(self.login) if known and (changed or self.login in known.readers) else frozenset[str]()
+        unsettled = known is not None and self.login in known.readers and not self.settled
+        narrowed = known.readers & _both(self.login) if known and (changed or unsettled) else frozenset[str]()
         if access.selects or access.columns or self.transaction.babelfish:
             self._take(access, keep=frozenset())
             self._run([babelfish.forget(self.login, self.table)] if self.transaction.babelfish else [])
