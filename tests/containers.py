@@ -139,7 +139,7 @@ def sqlserver(authority: CA) -> Iterator[Server]:
 def oracle(authority: CA) -> Iterator[Server]:
     """Behind a TLS front of ours. Its statements are in its audit trail, which hides passwords."""
     admin = credentials("SYSTEM")
-    container = DockerContainer(oracle_image.IMAGE).with_exposed_ports(1521)
+    container = _container(oracle_image.IMAGE).with_exposed_ports(1521)
     container.with_env("ORACLE_PASSWORD", admin.password.get_secret_value())
     with workplace(authority, ours=True) as place, _started(container, oracle_image.IMAGE, place, 1521) as it:
         it.wait(lambda: b"DATABASE IS READY TO USE!" in b"".join(it.container.get_logs()))
@@ -211,7 +211,7 @@ def _running(
     """`then`: how the image goes on after the certificate is in its place; `user`: whom it runs as, if not its own."""
     with workplace(authority, ours=True) as place:
         tls = {"TLS_CA": place.ca_file, "TLS_CERTIFICATE": place.certificate, "TLS_KEY": place.key}
-        container = DockerContainer(image).with_exposed_ports(port).with_command(list(command))
+        container = _container(image).with_exposed_ports(port).with_command(list(command))
         container.with_envs(**environment, **{name: path.read_text() for name, path in tls.items()})
         container.with_kwargs(entrypoint=["sh", "-c", f'{_ENTRYPOINT}{then} "$@"', "sh"], user=user)
         with _started(container, image, place, port) as it:
@@ -221,7 +221,6 @@ def _running(
 @contextmanager
 def _started(container: DockerContainer, image: str, place: Workplace, port: int) -> Iterator[_Running]:
     try:
-        _knock()
         container.start()
     except DockerException as error:
         raise NotAvailable(f"no {image} from Docker: {error}", do="start Docker") from error
@@ -229,6 +228,15 @@ def _started(container: DockerContainer, image: str, place: Workplace, port: int
         yield _Running(container=container, place=place, port=container.get_exposed_port(port))
     finally:
         container.stop()
+
+
+def _container(image: str) -> DockerContainer:
+    """It asks the Docker Engine already when it is made."""
+    _knock()
+    try:
+        return DockerContainer(image)
+    except DockerException as error:
+        raise NotAvailable(f"no Docker: {error}", do="start Docker") from error
 
 
 def _knock() -> None:
