@@ -668,6 +668,18 @@ async def test_a_grant_knows_what_each_of_its_approvals_lets_be_read(
     assert version == "2"
 
 
+async def test_an_outcome_whose_answer_was_lost_is_not_written_over(ledger: Ledger) -> None:
+    await grant(ledger, wanted("sub1"))
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub1"))
+    await ledger.settle(lease, removed(GrantOutcome(path=ORDERS, state=GrantState.REVOKED, ended=frozenset({"sub1"}))))
+    # The worker heard of an error, and wants to say what it waits for.
+    with pytest.raises(LeaseLost):
+        await ledger.settle(lease, active(GrantOutcome(path=ORDERS, state=GrantState.REVOKING, reason="no answer")))
+    (record,) = await ledger.principals("env1")
+    assert record.state is PrincipalState.REMOVED
+    assert await ledger.grants(principal()) == ()
+
+
 async def test_what_is_settled_is_so_until_more_or_less_is_intended_and_not_brought_to_its_end(ledger: Ledger) -> None:
     wish = replace(wanted("sub1"), scope=SOME_ROWS)
     outcome = replace(granted(ORDERS, "sub1"), readable=Table(schema="dz_views", name="orders_1"))

@@ -18,17 +18,29 @@ import structlog
 from cachetools import LRUCache
 
 from dzgrant.errors import EnvironmentEnded, LeaseHeld, Transient
-from dzgrant.ledger import items, keys, listing
+from dzgrant.ledger import extensions, items, keys, listing
 from dzgrant.ledger.bid import Bid, Purpose, bid
 from dzgrant.ledger.items import Holding
 from dzgrant.ledger.lease import Lease, until
 from dzgrant.ledger.records import Claim, HistoryRecord, Refusal, Settlement
 from dzgrant.ledger.store import Cancelled, Store
 from dzgrant.ledger.writes import Write, batches, change, check, intents, outcomes
-from dzgrant.model import Admin, GrantRecord, GrantState, Principal, PrincipalRecord, Spare, Wanted
+from dzgrant.model import (
+    Admin,
+    ExtensionRecord,
+    ExtensionState,
+    GrantRecord,
+    GrantState,
+    Principal,
+    PrincipalRecord,
+    Spare,
+    Wanted,
+)
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
+
+    from dzgrant.ledger.items import Value
 
 SKEW_SECONDS = 3.0
 """How far the clocks of two workers may differ before one takes a lease over that the other still counts on."""
@@ -172,7 +184,8 @@ class Ledger:
     async def settle(self, lease: Lease, settlement: Settlement) -> None:
         """Records the outcome and gives the lease back, in one transaction up to about a hundred items.
 
-        Safe to repeat. Raises `LeaseLost`, with nothing written, when another worker has the principal by now.
+        Raises `LeaseLost`, with nothing written, when another worker has the principal by now, and when the lease was given
+        back already: by an outcome whose answer was lost, which must not be written over.
         """
         record = replace(
             lease.record,
@@ -188,7 +201,7 @@ class Ledger:
         try:
             for batch in earlier:
                 await self._apply(_held(lease), batch)
-            await self._apply(_closing(record), last)
+            await self._apply(_closing(record, lease.nonce), last)
         except Cancelled:
             raise lease.lost("another worker took the lease over") from None
         finally:
@@ -198,15 +211,14 @@ class Ledger:
     async def release(self, lease: Lease) -> None:
         """Gives the lease back without an outcome. A lease that is not held any more is released already."""
         lease.end()
-        mine = {"mine": items.number(lease.fence), "my_nonce": items.text(lease.nonce)}
         # The fence moves on, so that a write under this lease that is still on its way comes too late.
         after = await self._store.update(
             change(
                 keys.principal(lease.principal),
                 sets={"fence": items.number(lease.fence + 1)},
                 removes=_LEASE,
-                where="#fence = :mine AND #nonce = :my_nonce",
-                given=mine,
+                where=_MINE,
+                given=_mine(lease.fence, lease.nonce),
             )
         )
         if after is not None:
@@ -249,6 +261,27 @@ class Ledger:
     async def reopen_environment(self, environment: str) -> bool:
         """Takes the mark off, for the environment lives (again); whether there was one."""
         return await self._store.delete(keys.ending(environment))
+
+    async def extension(self, environment: str) -> ExtensionRecord | None:
+        """What was done to its role and Glue databases. Strongly consistent."""
+        found = await self._store.get(keys.extension(environment))
+        return extensions.record(found) if found else None
+
+    async def keep_extension(self, record: ExtensionRecord) -> ExtensionRecord:
+        """Writes it over the one it was made from, and returns it with its new revision.
+
+        Raises `Transient` where another worker has written meanwhile, and `EnvironmentEnded` where an extension would be
+        begun though the environment's deletion has.
+        """
+        begun = record.state is ExtensionState.EXTENDING
+        guard = [check(keys.ending(record.environment.id), "attribute_not_exists(#pk)")] if begun else []
+        try:
+            await self._apply(extensions.write(record, self._now()), guard)
+        except Cancelled:
+            raise Transient("another worker works on the environment's role and databases").about(
+                environment=record.environment.id
+            ) from None
+        return replace(record, revision=record.revision + 1)
 
     async def refuse(self, *, domain: str, subscription: str, project: str | None, reason: str) -> None:
         """Records why a subscription can't be served, until it is or has ended. Users and roles have no `project`."""
@@ -305,6 +338,10 @@ class Ledger:
         """All of which something may be left. Eventually consistent."""
         return listing.principals(self._store)
 
+    def extensions(self) -> AsyncIterator[ExtensionRecord]:
+        """Of the environments that are extended, or on the way to or from it. Eventually consistent."""
+        return listing.extensions(self._store)
+
     def refusals(self) -> AsyncIterator[Refusal]:
         """The subscriptions that can't be served. Eventually consistent."""
         return listing.refusals(self._store)
@@ -326,11 +363,18 @@ _LEASE = ("owner", "nonce", "leased_until")
 _REFUSAL = ("state", "reason", "failed_at")
 
 
+_MINE = "#fence = :mine AND #nonce = :my_nonce"
+
+
+def _mine(fence: int, nonce: str) -> dict[str, Value]:
+    return {"mine": items.number(fence), "my_nonce": items.text(nonce)}
+
+
 def _held(lease: Lease) -> Write:
-    return check(keys.principal(lease.principal), "#fence = :mine", {"mine": items.number(lease.fence)})
+    return check(keys.principal(lease.principal), _MINE, _mine(lease.fence, lease.nonce))
 
 
-def _closing(record: PrincipalRecord) -> Write:
+def _closing(record: PrincipalRecord, nonce: str) -> Write:
     perhaps = {
         "producer_secret": items.text(record.producer_secret) if record.producer_secret else None,
         "consumer_secret": items.text(record.consumer_secret) if record.consumer_secret else None,
@@ -346,8 +390,8 @@ def _closing(record: PrincipalRecord) -> Write:
             **{name: value for name, value in perhaps.items() if value is not None},
         },
         removes=(*_LEASE, *(name for name, value in perhaps.items() if value is None)),
-        where="#fence = :mine",
-        given={"mine": items.number(record.fence)},
+        where=_MINE,
+        given=_mine(record.fence, nonce),
     )
 
 
