@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
     from types_aiobotocore_events import EventBridgeClient
     from types_aiobotocore_glue import GlueClient
+    from types_aiobotocore_iam import IAMClient
+    from types_aiobotocore_lakeformation import LakeFormationClient
     from types_aiobotocore_secretsmanager import SecretsManagerClient
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sts import STSClient
@@ -106,6 +108,17 @@ class Accounts:
         client: GlueClient = await self._client("glue", _Place(role="producer", account=account, region=region))
         return client
 
+    async def iam(self, account: AccountId, region: Region) -> IAMClient:
+        """IAM of a consumer account, through the consumer role. The Region only tells the partition: IAM is global."""
+        client: IAMClient = await self._client("iam", _Place(role="consumer", account=account, region=region))
+        return client
+
+    async def lake_formation(self, account: AccountId, region: Region) -> LakeFormationClient:
+        """Lake Formation of a consumer account, through the consumer role."""
+        place = _Place(role="consumer", account=account, region=region)
+        client: LakeFormationClient = await self._client("lakeformation", place)
+        return client
+
     async def secrets(self, role: Role, account: AccountId, region: Region) -> SecretsManagerClient:
         client: SecretsManagerClient = await self._client("secretsmanager", _Place(role=role, account=account, region=region))
         return client
@@ -113,7 +126,14 @@ class Accounts:
     def role_arn(self, role: Role, account: AccountId, region: Region) -> Arn:
         """The ARN of the role that the settings name, in that account."""
         name = self._settings.producer_role_name if role == "producer" else self._settings.consumer_role_name
-        return Arn(f"arn:{self._home.get_partition_for_region(region)}:iam::{account}:role/{name}")
+        return self._iam_arn(account, region, f"role/{name}")
+
+    def policy_arn(self, name: str, account: AccountId, region: Region) -> Arn:
+        """The ARN of a managed policy of that account; `name` may have its path before it."""
+        return self._iam_arn(account, region, f"policy/{name}")
+
+    def _iam_arn(self, account: AccountId, region: Region, what: str) -> Arn:
+        return Arn(f"arn:{self._home.get_partition_for_region(region)}:iam::{account}:{what}")
 
     async def _client(self, service: str, place: _Place) -> Any:
         key = (place, service)
@@ -221,6 +241,9 @@ _TRANSIENT = frozenset(
         "ExpiredTokenException",
         "TransactionInProgressException",
         "ConflictException",
+        "ConcurrentModification",
+        "ConcurrentModificationException",
+        "EntityTemporarilyUnmodifiable",
         "OperationTimeoutException",
     }
 )

@@ -29,6 +29,9 @@ class Metrics:
         self.released = Counter("dzgrant_messages_released", "Messages given back at a stop.", registry=registry)
         self.last_poll = Gauge("dzgrant_last_poll_timestamp_seconds", "When the queue last answered.", registry=registry)
         self.grants = Counter("dzgrant_grants", "Grants by outcome and engine.", ["outcome", "engine"], registry=registry)
+        self.environments = Counter(
+            "dzgrant_environments", "Environments that were extended, restored or stuck.", ["outcome"], registry=registry
+        )
         self.unserved = Counter(
             "dzgrant_unserved",
             "Approvals that give nobody a login, by why: not_relational, no_environment.",

@@ -15,14 +15,29 @@ On the bus an outcome is an event with the source `dzgrant` and the detail-type 
     reason          of a failure: one line for a person
     seconds         how long the work took
 
-Every outcome becomes an event at least once: `Reporter.outcome` returns only when the bus has taken it, and otherwise
-raises. So a caller tells the outcome before it says that the work is done, and tells it again when it does the work again.
+Of an environment there is `Environment Extended`, `Environment Restored` (it has what it had before dzgrant) or
+`Environment Stuck`, with these members:
+
+    version         "1", as above
+    domain, project, environment, account, region
+    traits          all that dzgrant set in the environment's account: a list of
+        kind        boundary, policy or tag
+        of          ARN of the role; of a tag, name of the Glue database
+        name        the policy's ARN, the tag's key; of a boundary ""
+        before      what was there before dzgrant, null for nothing
+        now         what is there in the end
+    reason          why it is stuck, or what of it somebody else has changed, so that it was not put back; else null
+    seconds         how long the work took
+
+Every outcome becomes an event at least once: `Reporter.outcome` and `Reporter.environment` return only when the bus has
+taken it, and otherwise raise. So a caller tells the outcome before it says that the work is done, and tells it again when it
+does the work again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -35,7 +50,7 @@ from dzgrant.accounts import Accounts, AwsError, AwsFailure, classify, code
 from dzgrant.batch import Batch
 from dzgrant.errors import Transient
 from dzgrant.metrics import Metrics
-from dzgrant.model import Environment, LoginOutcome, Principal, Subscription
+from dzgrant.model import Change, Environment, LoginOutcome, Principal, Subscription
 
 if TYPE_CHECKING:
     from types_aiobotocore_events.type_defs import PutEventsRequestEntryTypeDef
@@ -89,6 +104,24 @@ class Outcome:
     """The columns that can be read; None: all."""
 
 
+class EnvironmentOutcomeKind(StrEnum):
+    EXTENDED = "extended"
+    RESTORED = "restored"
+    STUCK = "stuck"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentOutcome:
+    """What came of an environment's role and Glue databases."""
+
+    kind: EnvironmentOutcomeKind
+    environment: Environment
+    seconds: float
+    traits: tuple[Change, ...] = ()
+    """All that dzgrant set: from what was there before to what is there in the end."""
+    reason: str | None = None
+
+
 class Reporter:
     """Tasks share it. `bus` is the name or ARN of the outcome bus; None: outcomes are logged and counted only."""
 
@@ -106,13 +139,24 @@ class Reporter:
         detail = _detail(outcome)
         log.info("grant_outcome", outcome=outcome.kind, **detail)
         self._metrics.grants.labels(outcome.kind, outcome.principal.source.engine).inc()
+        await self._send(f"Access {outcome.kind.capitalize()}", detail)
+
+    async def environment(self, outcome: EnvironmentOutcome) -> None:
+        """As `outcome`, of an environment."""
+        detail = _environment_detail(outcome)
+        tell = log.warning if outcome.kind is EnvironmentOutcomeKind.STUCK else log.info
+        tell(f"environment_{outcome.kind}", **detail)
+        self._metrics.environments.labels(outcome.kind).inc()
+        await self._send(f"Environment {outcome.kind.capitalize()}", detail)
+
+    async def _send(self, kind: str, detail: Mapping[str, object]) -> None:
         if self._bus is None:
             return
         answer = await self._put(
             {
                 "EventBusName": self._bus,
                 "Source": SOURCE,
-                "DetailType": f"Access {outcome.kind.capitalize()}",
+                "DetailType": kind,
                 "Time": datetime.now(UTC),
                 "Detail": json.dumps({"version": "1", **detail}),
             }
@@ -185,6 +229,23 @@ def _detail(outcome: Outcome) -> dict[str, str | int | float | list[str] | None]
         "readable": outcome.readable,
         "columns": list(outcome.columns) if outcome.columns is not None else None,
         "readableThrough": outcome.readable_through,
+        "reason": outcome.reason[:_REASON_LENGTH] if outcome.reason else None,
+        "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _environment_detail(outcome: EnvironmentOutcome) -> dict[str, object]:
+    environment = outcome.environment
+    return {
+        "domain": environment.domain,
+        "project": environment.project,
+        "environment": environment.id,
+        "account": environment.account,
+        "region": environment.region,
+        "traits": [
+            {"kind": it.trait.kind, "of": it.trait.of, "name": it.trait.name, "before": it.now, "now": it.then}
+            for it in outcome.traits
+        ],
         "reason": outcome.reason[:_REASON_LENGTH] if outcome.reason else None,
         "seconds": round(outcome.seconds, 3),
     }

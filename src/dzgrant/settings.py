@@ -6,6 +6,7 @@ here repeats them. `docs/configuration.md` lists the same fields, and a test kee
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self, get_args, get_origin
 
@@ -33,6 +34,14 @@ def _recovery_days(days: int) -> int:
 
 
 _ROLE_NAME = r"^[\w+=,.@/-]{1,128}$"
+# A name may have its path before it: `team/boundary`.
+_POLICY_NAME = r"^[A-Za-z0-9_+=,.@-][A-Za-z0-9_+=,.@/-]{0,511}$"
+
+
+def _policy_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := [name for name in names if not re.fullmatch(_POLICY_NAME, name)]:
+        raise ValueError(f"names of managed policies, not {wrong[0]}")
+    return names
 
 
 class Settings(BaseSettings):
@@ -73,6 +82,23 @@ class Settings(BaseSettings):
         default=("DefaultDataLake",),
         min_length=1,
         description="V1 domains: blueprints whose active environments get access when their project is subscribed.",
+    )
+    extend_environments: bool = Field(
+        default=False,
+        description="Extend environments when they are deployed, by the next three; put back when they are deleted.",
+    )
+    environment_boundary: str | None = Field(
+        default=None,
+        pattern=_POLICY_NAME,
+        description="Managed policy, in the environment's account, that becomes the permission boundary of its user role.",
+    )
+    environment_policies: Annotated[Words, AfterValidator(_policy_names)] = Field(
+        default=(), description="Managed policies, in the environment's account, to attach to its user role."
+    )
+    lake_formation_tag: str | None = Field(
+        default=None,
+        pattern=r"^[^=]{1,128}=[^=]{1,256}$",
+        description="`key=value`: Lake Formation tag for the environment's Glue databases.",
     )
     iam_sources: Words = Field(
         default=(),

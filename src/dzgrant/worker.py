@@ -18,12 +18,14 @@ from dzgrant import __version__, health
 from dzgrant.accounts import Accounts
 from dzgrant.catalog import Catalog
 from dzgrant.engines.contract import Limits
+from dzgrant.environments import Environments
 from dzgrant.intake.consumer import Consumer
 from dzgrant.intake.queue import open_queue
 from dzgrant.ledger import Ledger
 from dzgrant.metrics import Metrics
 from dzgrant.reporting import Reporter
 from dzgrant.saga.converge import Converge
+from dzgrant.saga.extender import Extender
 from dzgrant.saga.outcomes import tell, tell_rotated
 from dzgrant.saga.runner import Runner
 from dzgrant.saga.schedule import Schedule
@@ -75,6 +77,9 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             catalog=catalog,
             ledger=ledger,
             runner=runner,
+            extender=Extender(
+                settings, accounts=accounts, environments=Environments(accounts), ledger=ledger, reporter=reporter
+            ),
             reporter=reporter,
             honour_retain=settings.honour_retain_permissions,
         )

@@ -15,17 +15,20 @@ from dzgrant.accounts import Accounts
 from dzgrant.catalog import filters, glue
 from dzgrant.catalog.datazone import DataZone
 from dzgrant.catalog.environments import Environments, EnvironmentState
+from dzgrant.catalog.glue import Connection
 from dzgrant.catalog.grants import SubscriptionGrant, SubscriptionGrants
 from dzgrant.catalog.producers import Producers
 from dzgrant.catalog.subscriptions import Subscriptions
 from dzgrant.errors import DzgrantError
 from dzgrant.model import (
+    AccountId,
     Admin,
     Asset,
     AssetScope,
     Credentials,
     Environment,
     Principal,
+    Region,
     Scope,
     Source,
     Subscription,
@@ -126,6 +129,10 @@ class Catalog:
         reading = self.environments(subscription.domain, subscription.project)
         environments, located = await both(reading, self._tables(subscription))
         return environments, _wanted(subscription, environments, located)
+
+    async def connection(self, account: AccountId, region: Region, name: str) -> Connection | None:
+        """A Glue connection of a producer; None: it leads to no relational database. Raises as `wanted` does."""
+        return await self._producers.connection(account, region, name)
 
     async def admin_credentials(self, admin: Admin, *, fresh: bool = False) -> Credentials:
         """The admin's username and password; `fresh` asks AWS again, for the source just refused the cached ones."""

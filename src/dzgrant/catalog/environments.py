@@ -3,6 +3,10 @@
 In a V1 domain, every live environment of a configured blueprint. In a V2 domain a project has several environments
 for one role, so that one of them stands for the project in its account and Region: the tooling environment, as AWS's
 own `sagemaker-studio` library finds it. A new environment counts at once: only what a domain is gets cached.
+
+What of an environment may be extended follows from that. The user role: that of an environment which gets access. The
+Glue databases: in a V1 domain those of the same environment; in a V2 domain those of any live one, since there they
+belong to others (blueprint DataLake) than the role (Tooling).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from cachetools import TTLCache
 
 from dzgrant.catalog.datazone import DataZone
 from dzgrant.errors import Misconfigured
-from dzgrant.model import AccountId, Environment, Region
+from dzgrant.model import AccountId, Arn, Environment, Provisioned, Region
 
 if TYPE_CHECKING:
     from types_aiobotocore_datazone.type_defs import (
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 _LIVE = frozenset({"ACTIVE", "UPDATING", "UPDATE_FAILED"})
 # V2's tooling blueprints in order; a variant has a suffix (`Tooling.GA`), a custom one the category TOOLING.
 _TOOLING = ("Tooling", "ToolingLite")
+# Names of `provisionedResources`: the last is V2's.
+_ROLE = "userRoleArn"
+_DATABASES = ("glueProducerDBName", "glueConsumerDBName", "glueDBName")
 _CACHED_DOMAINS = 256
 _CACHE_SECONDS = 3600.0
 
@@ -42,6 +49,8 @@ class EnvironmentState:
     """It is there to be used: ACTIVE, or under an update."""
     eligible: bool
     """It is live, and it is one that subscriptions of its project give access to."""
+    provisioned: Provisioned
+    """What DataZone made for it and may be extended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +101,18 @@ class Environments:
         if not live and not answer.get("awsAccountId"):
             return None
         found = _environment(domain, environment, answer)
+        eligible = live and await self._eligible(found, answer.get("environmentBlueprintId"))
+        made = {resource["name"]: resource["value"] for resource in answer.get("provisionedResources", [])}
+        databases = live and (eligible or await self.is_v2(domain))
         return EnvironmentState(
             environment=found,
             status=status,
             live=live,
-            eligible=live and await self._eligible(found, answer.get("environmentBlueprintId")),
+            eligible=eligible,
+            provisioned=Provisioned(
+                role=Arn(made[_ROLE]) if eligible and made.get(_ROLE) else None,
+                databases=tuple(sorted({made[name] for name in _DATABASES if made.get(name)})) if databases else (),
+            ),
         )
 
     async def _eligible(self, environment: Environment, blueprint: str | None) -> bool:

@@ -1,6 +1,7 @@
 """Where each item lies.
 
-An environment's partition holds its principals with their grants and history, and the mark that it is being deleted. A
+An environment's partition holds its principals with their grants and history, the mark that it is being deleted, and what
+its role and Glue databases had before dzgrant extended them. A
 subscription is one item, so that it can be ended and its claims read in one call.
 """
 
@@ -14,6 +15,7 @@ PRINCIPAL = "PRINCIPAL#"
 GRANT = "GRANT#"
 HISTORY = "HISTORY#"
 ENVIRONMENT = "ENVIRONMENT"
+EXTENSION = "EXTENSION"
 SUBSCRIPTION = "SUBSCRIPTION"
 
 
@@ -32,6 +34,11 @@ def partition(environment: str) -> str:
 def ending(environment: str) -> Key:
     """The mark that the environment is being deleted."""
     return Key(partition(environment), ENVIRONMENT)
+
+
+def extension(environment: str) -> Key:
+    """What was there before the environment was extended."""
+    return Key(partition(environment), EXTENSION)
 
 
 def subscription(identifier: str) -> Key:

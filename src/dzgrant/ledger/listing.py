@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dzgrant.ledger import extensions as _extensions
 from dzgrant.ledger import items, keys
 from dzgrant.ledger.records import HistoryRecord, Refusal
 from dzgrant.ledger.store import Store
-from dzgrant.model import GrantRecord, GrantState, PrincipalRecord, PrincipalState
+from dzgrant.model import ExtensionRecord, ExtensionState, GrantRecord, GrantState, PrincipalRecord, PrincipalState
 
 if TYPE_CHECKING:
     from dzgrant.ledger.items import Item
@@ -50,6 +51,13 @@ async def principals(store: Store) -> AsyncIterator[PrincipalRecord]:
         if state is not PrincipalState.REMOVED:
             async for item in store.query(state, keys.PRINCIPAL, attribute="state"):
                 yield items.holding(item).record
+
+
+async def extensions(store: Store) -> AsyncIterator[ExtensionRecord]:
+    for state in ExtensionState:
+        if state is not ExtensionState.RESTORED:
+            async for item in store.query(state, keys.EXTENSION, attribute="state"):
+                yield _extensions.record(item)
 
 
 async def refusals(store: Store) -> AsyncIterator[Refusal]:

@@ -34,8 +34,8 @@ class Application:
     def __init__(self) -> None:
         sqs, state = Sqs(), State()
         events = Events(lambda body: sqs.fill(places.GOVERNANCE, places.REGION, places.QUEUE, body))
-        transitions = Transitions(state, events)
         self._aws = Aws(sqs, DataZone(state, events))
+        transitions = Transitions(self._aws, state, events)
         self._faults = Faults()
         self._journal = Journal()
         self._control = Control(self._aws, state, transitions, self._faults, self._journal)

@@ -18,7 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sqs.models import sqs_backends
 
-from dzgrant.localcloud import connections, dynamodb, roles, secrets
+from dzgrant.localcloud import connections, dynamodb, extensions, roles, secrets
 from dzgrant.localcloud.calls import Answer, Call, make
 from dzgrant.localcloud.datazone import DataZone
 from dzgrant.localcloud.sqs import Sqs
@@ -30,6 +30,8 @@ _ADMIT: dict[str, Callable[[Call], Call | Answer]] = {
     "secretsmanager": secrets.admit,
     "sts": roles.admit,
     "glue": connections.admit,
+    "iam": extensions.admit_iam,
+    "lakeformation": extensions.admit_lake_formation,
 }
 
 
@@ -57,8 +59,12 @@ class Aws:
             return self.sqs.answer(call)
         if call.service == "datazone":
             return self.datazone.answer(call)
-        with self._locks.setdefault(call.service, Lock()):
+        with self.lock(call.service):
             return self._corrected(call)
+
+    def lock(self, service: str) -> Lock:
+        """What guards moto's state of the service."""
+        return self._locks.setdefault(service, Lock())
 
     def ask(self, account: str, service: str, target: str, **members: Any) -> dict[str, Any]:
         """A call of the local cloud's own to a service that speaks JSON; it succeeds or is a bug."""

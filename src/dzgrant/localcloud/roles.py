@@ -32,7 +32,8 @@ def _role(arn: str) -> Any:
     account = parts[4] if len(parts) == 6 else ""
     if account not in ACCOUNTS:
         return None
-    return next((role for role in iam_backends[account]["aws"].roles.values() if role.arn == arn), None)
+    # Copied, since IAM's lock is not held here.
+    return next((role for role in list(iam_backends[account]["aws"].roles.values()) if role.arn == arn), None)
 
 
 def _text(document: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from dzgrant.localcloud import environments
 from dzgrant.localcloud.places import GOVERNANCE, REGION
 from dzgrant.localcloud.state import (
     AssetFilter,
@@ -76,12 +77,13 @@ def environment_summary(it: Environment) -> dict[str, Any]:
 
 
 def environment(it: Environment) -> dict[str, Any]:
-    role = f"arn:aws:iam::{it.account}:role/datazone_usr_{it.id}"
-    resource = {"name": "userRoleArn", "type": "string", "value": role, "provider": it.blueprint.provider}
     return {
         **environment_summary(it),
         "environmentBlueprintId": it.blueprint.id,
-        "provisionedResources": [resource] if it.account else [],
+        "provisionedResources": [
+            {"name": name, "type": "string", "value": value, "provider": it.blueprint.provider}
+            for name, value in environments.resources(it).items()
+        ],
     }
 
 
@@ -188,7 +190,7 @@ def target(it: Target) -> dict[str, Any]:
         "name": it.provider,
         "type": "BaseSubscriptionTargetType",
         "provider": it.provider,
-        "authorizedPrincipals": [f"arn:aws:iam::{it.environment.account}:role/datazone_usr_{it.environment.id}"],
+        "authorizedPrincipals": [arn] if (arn := environments.resources(it.environment).get("userRoleArn")) else [],
         "applicableAssetTypes": [ASSET_TYPE],
         "subscriptionTargetConfig": [],
         "subscriptionGrantCreationMode": "AUTOMATIC" if it.automatic else "MANUAL",

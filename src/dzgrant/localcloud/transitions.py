@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from dzgrant.localcloud import commands as c
+from dzgrant.localcloud import environments
+from dzgrant.localcloud.aws import Aws
 from dzgrant.localcloud.events import Events
 from dzgrant.localcloud.places import CONSUMER_PROJECT, PRODUCER_PROJECT
 from dzgrant.localcloud.state import (
@@ -41,7 +43,8 @@ class Conflict(Exception):
 class Transitions:
     """DataZone's state machine; the caller holds the state's lock."""
 
-    def __init__(self, state: State, events: Events) -> None:
+    def __init__(self, aws: Aws, state: State, events: Events) -> None:
+        self._aws = aws
         self._state = state
         self._events = events
 
@@ -82,6 +85,7 @@ class Transitions:
             status=command.status,
         )
         self._state.add(environment)
+        environments.make(self._aws, environment)
         self._deployed(environment, events=command.events)
         return c.Made(id=environment.id)
 
@@ -99,6 +103,7 @@ class Transitions:
         environment = self._state.find(Environment, command.environment)
         environment.status = "DELETING"
         if command.gone:
+            environments.unmake(self._aws, environment)
             for entity in (environment, *(it for it in self._state.all(Target) if it.environment is environment)):
                 self._state.remove(entity)
         if command.events:

@@ -11,14 +11,16 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
-from dzgrant.catalog import Catalog, SubscriptionGrant
+from dzgrant.catalog import Catalog, EnvironmentState, SubscriptionGrant
 from dzgrant.errors import DzgrantError, EnvironmentEnded, Misconfigured, Refused, Transient, Unenforceable
 from dzgrant.intake.events import EnvironmentHint, Hint, SubscriptionGrantHint, SubscriptionHint
 from dzgrant.ledger import Claim, Ledger
 from dzgrant.model import Environment, Subscription, SubscriptionStatus, Wanted
 from dzgrant.reporting import GrantStatus, Reporter
+from dzgrant.saga.extender import Extender
 from dzgrant.saga.journey import Journey
 from dzgrant.saga.outcomes import tell_stuck
 from dzgrant.saga.runner import Runner
@@ -37,10 +39,20 @@ T = TypeVar("T")
 class Converge:
     """Tasks share it."""
 
-    def __init__(self, *, catalog: Catalog, ledger: Ledger, runner: Runner, reporter: Reporter, honour_retain: bool) -> None:
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        ledger: Ledger,
+        runner: Runner,
+        extender: Extender,
+        reporter: Reporter,
+        honour_retain: bool,
+    ) -> None:
         self._catalog = catalog
         self._ledger = ledger
         self._runner = runner
+        self._extender = extender
         self._reporter = reporter
         self._honour_retain = honour_retain
 
@@ -139,8 +151,18 @@ class Converge:
             await self._close(hint)
         elif hint.deleted and _young(hint):
             raise Transient("DataZone says that the environment lives (still)").about(environment=hint.environment)
-        elif found.live and await self._open(hint.domain, hint.environment) and found.eligible:
-            await self._backfill(found.environment)
+        elif not found.live:
+            await self._extender.resume(hint.environment)
+        elif await self._open(hint.domain, hint.environment):
+            await self._serve(found)
+
+    async def _serve(self, found: EnvironmentState) -> None:
+        """Extends a live environment, then grants what its project is subscribed to, whether it could be extended or not:
+        a subscription's own event does not ask either."""
+        works = [partial(self._extender.extend, found.environment, found.provisioned)]
+        if found.eligible:
+            works.append(partial(self._backfill, found.environment))
+        await _one_by_one(works)
 
     async def _open(self, domain: str, environment: str) -> bool:
         """Takes the mark of its deletion off a live environment; whether it is live still.
@@ -156,11 +178,18 @@ class Converge:
         return False
 
     async def _close(self, hint: EnvironmentHint) -> None:
-        await self._revoke(await self._ledger.end_environment(hint.environment))
+        claims = await self._ledger.end_environment(hint.environment)
+        # In this order, and each whatever becomes of the others: access ends first, and waits for nobody's IAM.
+        works = [partial(self._revoke, claims), partial(self._extender.restore, hint.environment)]
         if hint.project is not None:
-            # Another environment may stand for the project from now on.
-            for anchor in await self._catalog.anchors(hint.domain, hint.project):
-                await self._backfill(anchor)
+            works.append(partial(self._appoint, hint.domain, hint.project))
+        await _one_by_one(works)
+
+    async def _appoint(self, domain: str, project: str) -> None:
+        """Another environment may stand for the project from now on."""
+        for anchor in await self._catalog.anchors(domain, project):
+            if (found := await self._catalog.environment(domain, anchor.id)) is not None and found.live:
+                await self._serve(found)
 
     async def _backfill(self, environment: Environment) -> None:
         wanted: list[Wanted] = []
@@ -267,7 +296,7 @@ class Converge:
             for group in by_principal.values():
                 tasks.create_task(paced(group))
         if errors:
-            raise min(errors, key=lambda error: isinstance(error, Refused))
+            raise _worst(errors)
 
     async def _moved(self, group: Sequence[C], move: Callable[[Sequence[C]], Awaitable[Journey]]) -> Journey:
         began = time.monotonic()
@@ -276,6 +305,23 @@ class Converge:
         except Misconfigured as error:
             await tell_stuck(self._reporter, group[0], error, time.monotonic() - began)
             raise
+
+
+async def _one_by_one(works: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """One that fails does not stop the next; of several errors the one that asks for another try is raised."""
+    errors: list[DzgrantError] = []
+    for work in works:
+        try:
+            await work()
+        except DzgrantError as error:
+            errors.append(error)
+    if errors:
+        raise _worst(errors)
+
+
+def _worst(errors: Sequence[DzgrantError]) -> DzgrantError:
+    """What asks for another try goes before what never will be."""
+    return min(errors, key=lambda error: isinstance(error, Refused))
 
 
 def _young(hint: Hint) -> bool:
