@@ -173,7 +173,7 @@ class Story:
     def outcomes(self, subscription: str) -> list[dict[str, object]]:
         """The details of the outcome events of a subscription, each with its `detail-type` as `kind`."""
         every = self.cloud.outcomes()
-        return [{**it["detail"], "kind": it["detail-type"]} for it in every if it["detail"]["subscription"] == subscription]
+        return [{**it["detail"], "kind": it["detail-type"]} for it in every if it["detail"].get("subscription") == subscription]
 
     async def waits(self, seconds: float = 90.0) -> str:
         """Waits until the ledger says why a grant can't be yet, and gives that reason."""

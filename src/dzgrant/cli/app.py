@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -133,6 +134,30 @@ def revoke_all(
 
     if not revoking.revoke_all(domain, yes, dry_run=dry_run):
         raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    domain: Annotated[str | None, typer.Option(help="DataZone domain id, for a plan.")] = None,
+    plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan into this file.")] = None,
+    apply: Annotated[Path | None, typer.Option(metavar="FILE", help="Apply a plan that you have read.")] = None,
+    *,
+    open_days: Annotated[int, typer.Option(min=0, max=365, help="How long the adopted logins open still.")] = 30,
+    sources_table: Annotated[str | None, typer.Option(help="The sample's table of source subscriptions.")] = None,
+    secrets_table: Annotated[str | None, typer.Option(help="The sample's table of secrets.")] = None,
+    assets_table: Annotated[str | None, typer.Option(help="The sample's table of asset subscriptions.")] = None,
+) -> None:
+    """Move from AWS's sample: plan which of its logins dzgrant adopts, then --apply the plan. Else nothing changes."""
+    from dzgrant.cli import moving
+
+    if (domain is None) == (apply is None):
+        raise Misconfigured("plan or apply?", do="say --domain for a plan, or --apply with its file")
+    if apply is not None:
+        if not moving.apply(apply):
+            raise typer.Exit(1)
+    elif domain is not None:
+        names = {"sources": sources_table, "secrets": secrets_table, "assets": assets_table}
+        moving.propose(domain, moving.tables(names), open_days=open_days, into=plan)
 
 
 @app.command()

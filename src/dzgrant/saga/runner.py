@@ -14,6 +14,7 @@ from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused
 from dzgrant.ledger import Claim, Lease
 from dzgrant.model import PrincipalRecord, PrincipalState, Scope, Wanted
 from dzgrant.saga import rotation
+from dzgrant.saga.adoption import Adoption, record_intent, take_over
 from dzgrant.saga.findings import Findings
 from dzgrant.saga.journey import Journey, Tell
 from dzgrant.saga.road import Aim, Effect, Progress, next_effect
@@ -79,6 +80,22 @@ class Runner:
             ]
             lease = await self._means.ledger.acquire(principal, known.admin, unwanted=claims)
             return await self._walk(lease, Progress(aim=Aim.REVOKE), Findings(claims=claims))
+
+    async def adopt(self, wish: Adoption) -> bool:
+        """Makes a login that dzgrant did not make a principal's second way in; whether it was there. Safe to repeat."""
+        principal = wish.principal
+        async with self._locks.setdefault(principal.id, asyncio.Lock()):
+            known = await record_intent(self._means, await self._means.ledger.acquire(principal, wish.admin), wish)
+            lease = await self._means.ledger.hold(known)
+            try:
+                return await take_over(self._means, lease, wish, self._bound)
+            except LeaseLost:
+                raise
+            except BaseException as error:
+                if isinstance(error, DzgrantError):
+                    error.about(environment=principal.environment.id, source=principal.source)
+                await self._give_back(lease)
+                raise
 
     async def turn(self, known: PrincipalRecord, decide: Decide) -> Rotation | None:
         """Rotates or retires what the principal is due for; None: nothing. Raises what stopped it.

@@ -109,9 +109,20 @@ def create_login(login: str, verifier: SecretStr | None, owner: Owner, *, mariad
     if mariadb:
         words = f"CREATE USER {identified} WITH MAX_UPDATES_PER_HOUR {{marker}} {_LASTING}"
         return _on_accounts(words, login=who, verifier=literal, marker=MARIADB_MARKER)
-    marker = json.dumps({"managed_by": "dzgrant"} | asdict(owner))
     words = f"CREATE USER {identified} {_LASTING} ATTRIBUTE {{marker}}"
-    return _on_accounts(words, login=who, verifier=literal, marker=_Literal(marker))
+    return _on_accounts(words, login=who, verifier=literal, marker=_marker(owner))
+
+
+def mark(login: str, owner: Owner, *, mariadb: bool) -> Statement:
+    """Of a login that is there."""
+    if mariadb:
+        words = "ALTER USER {login} WITH MAX_UPDATES_PER_HOUR {marker}"
+        return _on_accounts(words, login=_Login(login), marker=MARIADB_MARKER)
+    return _on_accounts("ALTER USER {login} ATTRIBUTE {marker}", login=_Login(login), marker=_marker(owner))
+
+
+def _marker(owner: Owner) -> _Literal:
+    return _Literal(json.dumps({"managed_by": "dzgrant"} | asdict(owner)))
 
 
 def set_password(login: str, verifier: SecretStr | None, *, mariadb: bool) -> Statement:

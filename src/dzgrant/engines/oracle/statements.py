@@ -81,6 +81,11 @@ def create_login(login: str, password: SecretStr) -> Statement:
     return _system(f'CREATE USER {_user(login)} {_identified(password)} PROFILE "{PROFILE}"', "CREATE USER")
 
 
+def mark(login: str) -> Statement:
+    """Of a login that is there; its password stays, and no longer ends by itself."""
+    return _system(f'ALTER USER {_user(login)} PROFILE "{PROFILE}"', "ALTER USER")
+
+
 def create_place(place: str) -> Statement:
     """The owner of views: nobody can log in as it."""
     return _system(f'CREATE USER {_user(place)} NO AUTHENTICATION PROFILE "{PROFILE}" ACCOUNT LOCK', "CREATE USER")
