@@ -132,7 +132,7 @@ def _received(world: World, at: int, hint: Hint, rules: Rules) -> Happening:
     worker = Worker(phase=Phase.END if ended else Phase.BID, hint=hint, ended=ended, seen=_seen(world))
     if not rules.acknowledgement_comes_last:
         world = world._replace(queue=world.queue - {hint})
-    return f"receives {_named(hint)} and reads the status", _with(world, at, worker)
+    return f"receives {_named(hint)} and reads: {world.truth[hint.subscription]}", _with(world, at, worker)
 
 
 def _seen(world: World) -> Seen | None:
