@@ -157,7 +157,8 @@ def _settle(work: Work) -> Done:
     if progress.aim is Aim.GRANT:
         state: PrincipalState | None = PrincipalState.ACTIVE
     elif progress.others:
-        state = worker.prior or worker.state
+        assert worker.survey is not None
+        state = PrincipalState.ACTIVE if worker.survey.proved else worker.prior or worker.state
     else:
         state = PrincipalState.REMOVED
     content = settled(world.ledger.content, work.wish, worker.survey)

@@ -54,7 +54,7 @@ class Rules:
     bids_name_the_lease: bool = True
     grants_heed_the_end: bool = True
     passwords_are_stored_first: bool = True
-    suspending_asks_for_the_lease: bool = False
+    suspending_asks_for_the_lease: bool = True
     """Whether what is written of a journey that has to wait asks that its lease was not given back, beside the fence."""
     acknowledgement_comes_last: bool = True
     database_checks_the_fence: bool = True

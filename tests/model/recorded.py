@@ -66,6 +66,7 @@ class Survey(NamedTuple):
     others: bool
     leaving: bool
     keep: frozenset[str]
+    proved: bool
 
 
 @cache
@@ -122,7 +123,8 @@ def grants(content: str) -> dict[str, GrantRecord]:
 def surveyed(content: str, wish: Wish) -> Survey:
     found = _revoking(content, wish)
     others = any(record.path.key in found.kept for record in found.living)
-    return Survey(_grants_alone(content), others, bool(found.leaving), frozenset(table.name for table in found.keep))
+    keep = frozenset(table.name for table in found.keep)
+    return Survey(_grants_alone(content), others, bool(found.leaving), keep, found.proved)
 
 
 def _grants_alone(content: str) -> str:

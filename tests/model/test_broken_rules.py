@@ -63,7 +63,7 @@ CRASHES = frozenset({Fault.CRASH})
         ),
         pytest.param(
             FIRST,
-            Rules(faults=CRASHES | {Fault.LOST_ANSWER}),
+            Rules(faults=CRASHES | {Fault.LOST_ANSWER}, suspending_asks_for_the_lease=False),
             promises.no_effect_after_the_fence,
             id="a suspension by the fence alone",
         ),

@@ -38,7 +38,7 @@ def test_nor_does_a_call_that_fails_or_a_message_that_is_lost_or_comes_again(sce
 
 
 def test_nor_does_a_lost_answer_where_a_suspension_asks_for_the_lease() -> None:
-    found = explored(FIRST, Rules(faults=CRASHES | {Fault.LOST_ANSWER}, suspending_asks_for_the_lease=True))
+    found = explored(FIRST, Rules(faults=CRASHES | {Fault.LOST_ANSWER}))
     print(found)
     assert found.broken is None, str(found)
 

@@ -362,9 +362,8 @@ class Journey:
         if finished and self.progress.aim is Aim.GRANT and self.progress.open:
             state = PrincipalState.ACTIVE
         elif finished and self.progress.others:
-            # A table that was proved is left, so the principal works: also where a worker that was cut off made it pending.
-            proved = any(record.state is GrantState.GRANTED for record in self.found.living)
-            state = PrincipalState.ACTIVE if proved else self._lease.prior.state if self._lease.prior else state
+            prior = self._lease.prior.state if self._lease.prior else state
+            state = PrincipalState.ACTIVE if self.found.proved else prior
         elif finished:
             state = PrincipalState.DISABLED if self._disabled else PrincipalState.REMOVED
             producer = consumer = None
