@@ -1,6 +1,6 @@
 # `make` alone prints what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench test-containers lock clean
+.PHONY: help demo test check bench test-containers image lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -33,6 +33,14 @@ test-containers: .venv/.installed ## the same tests, with the database servers f
 
 bench: .venv/.installed ## calls, statements, CPU and memory for each grant, beside their floors
 	$(BIN)/python -m tests.bench
+
+PYTHON_IMAGE ?= python:3.12-slim
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+image: ## the worker's container image, dzgrant:VERSION, and its size
+	docker build $(DOCKER_BUILD) --build-arg PYTHON=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --tag dzgrant:$(VERSION) --tag dzgrant:latest .
+	@docker image inspect --format '{{index .RepoTags 0}}: {{.Size}} bytes' dzgrant:$(VERSION)
 
 lock: .venv/.installed ## pin again what pyproject.toml asks for
 	./requirements/lock

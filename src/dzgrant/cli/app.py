@@ -162,15 +162,16 @@ def import_(
 
 @app.command()
 def local(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 picks a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 0,
     *,
+    host: Annotated[str, typer.Option(help="Address to listen on. Who can reach it can do everything in it.")] = "127.0.0.1",
     databases: Annotated[bool, typer.Option(help="PostgreSQL and MariaDB too.")] = False,
 ) -> None:
     """The local cloud alone, until Ctrl-C: three AWS accounts and DataZone, and how to point things at them."""
     _need_extra()
     from dzgrant.cli import local as localcloud
 
-    localcloud.serve(port, databases=databases)
+    localcloud.serve(host, port, databases=databases)
 
 
 @app.command()
@@ -178,12 +179,15 @@ def demo(
     *,
     fast: Annotated[bool, typer.Option("--fast", help="PostgreSQL alone.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
+    compose: Annotated[
+        bool, typer.Option("--compose", help="On what docker-compose.yml has started, across containers.")
+    ] = False,
 ) -> None:
     """The whole story on real parts: publish, subscribe, approve, read, revoke. DZGRANT_* variables reach the daemon."""
     _need_extra()
     from dzgrant.cli import demo as playing
 
-    if not playing.play(fast=fast, keep=keep):
+    if not (playing.play_across_containers() if compose else playing.play(fast=fast, keep=keep)):
         raise typer.Exit(1)
 
 

@@ -16,7 +16,7 @@ from dzgrant.localcloud import places
 from dzgrant.localcloud.server import serve as serve_cloud
 
 
-def serve(port: int, *, databases: bool) -> None:
+def serve(host: str, port: int, *, databases: bool) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises `Misconfigured` when the port, or a database server, can't be had."""
     # Until the server listens for it, a SIGTERM takes the databases down as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -29,7 +29,7 @@ def serve(port: int, *, databases: bool) -> None:
             console.print(f"# The local cloud is at {endpoint}; it ends on Ctrl-C, and keeps nothing.")
             console.print(guide(environment))
 
-        serve_cloud(port=port, ready=ready)
+        serve_cloud(host=host, port=port, ready=ready)
 
 
 def _databases(console: Console, exits: ExitStack) -> Path:

@@ -1,4 +1,4 @@
-"""The local cloud in this process: HTTP on 127.0.0.1, until it is told to stop."""
+"""The local cloud in this process: HTTP until it is told to stop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from dzgrant.errors import Misconfigured
 
-_HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
 
 class _Handler(WSGIRequestHandler):
@@ -53,7 +53,7 @@ class _Server(ThreadedWSGIServer):
     request_queue_size = 512
 
 
-def serve(*, port: int, ready: Callable[[str], None], stop: Event | None = None) -> None:
+def serve(*, host: str = LOOPBACK, port: int, ready: Callable[[str], None], stop: Event | None = None) -> None:
     """Serves until SIGTERM, SIGINT or `stop`; `ready` is told the endpoint when it answers. Port 0: a free one.
 
     Call it in the main thread of a process that does nothing else: it forgets this process's AWS settings, which moto
@@ -65,14 +65,14 @@ def serve(*, port: int, ready: Callable[[str], None], stop: Event | None = None)
 
     stop = stop or Event()
     try:
-        server = _Server(_HOST, port, Application(), handler=_Handler)
+        server = _Server(host, port, Application(), handler=_Handler)
     except (OSError, SystemExit) as error:
-        raise Misconfigured(f"the local cloud can't listen on {_HOST}:{port}", do="choose another port, or 0") from error
+        raise Misconfigured(f"the local cloud can't listen on {host}:{port}", do="choose another port, or 0") from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    ready(f"http://{_HOST}:{server.server_port}")
+    ready(f"http://{host}:{server.server_port}")
     stop.wait()
     server.shutdown()
     server.server_close()

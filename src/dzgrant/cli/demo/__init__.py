@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -18,7 +18,7 @@ from rich.text import Text
 from trustme import CA
 
 from dzgrant.cli.console import console
-from dzgrant.cli.demo import daemon, story
+from dzgrant.cli.demo import compose, daemon, story
 from dzgrant.cli.demo.account import account, consumer_role
 from dzgrant.cli.demo.checks import Unmet
 from dzgrant.cli.demo.telling import WIDTH, Telling
@@ -32,12 +32,8 @@ _SECOND = "the same story on a second engine"
 
 def play(*, fast: bool, keep: bool) -> bool:
     """Tells the whole story on the terminal; whether all that was checked is so. `keep` waits for Ctrl-C at the end."""
-    # A SIGTERM takes everything down as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    tell = Telling(console(WIDTH))
+    tell = _opening("all on this machine; nothing reaches AWS")
     log = Path(mkdtemp(prefix="dzgrant-demo-")) / "dzgrant.log"
-    tell.console.print(Text.assemble(("dzgrant demo", "bold"), "  an approved subscription becomes a working login, and back"))
-    tell.act("The stage", "all on this machine; nothing reaches AWS")
     try:
         with ExitStack() as stage:
             authority = CA()
@@ -50,6 +46,25 @@ def play(*, fast: bool, keep: bool) -> bool:
         pass
     _sum_up(tell, log)
     return not any(check.unmet for check in tell.checks)
+
+
+def play_across_containers() -> bool:
+    """The same, on the parts that docker-compose.yml has started."""
+    tell = _opening("containers on this machine; nothing reaches AWS")
+    # What is unmet is among the checks.
+    with suppress(Unmet):
+        asyncio.run(compose.perform(tell))
+    _sum_up(tell, None)
+    return not any(check.unmet for check in tell.checks)
+
+
+def _opening(stage: str) -> Telling:
+    # A SIGTERM takes everything down as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    tell = Telling(console(WIDTH))
+    tell.console.print(Text.assemble(("dzgrant demo", "bold"), "  an approved subscription becomes a working login, and back"))
+    tell.act("The stage", stage)
+    return tell
 
 
 def _cloud(tell: Telling, stage: ExitStack) -> LocalCloud:
@@ -95,7 +110,8 @@ async def _perform(tell: Telling, cloud: LocalCloud, servers: Sequence[Server], 
         scene = story.Scene(
             tell=tell,
             control=cloud.control,
-            daemon=running,
+            check=running.check,
+            environment=environment,
             producer=await exits.enter_async_context(account(cloud.endpoint, places.PRODUCER)),
             consumer=await exits.enter_async_context(account(cloud.endpoint, places.CONSUMER)),
             role=await exits.enter_async_context(consumer_role(cloud.endpoint)),
@@ -145,9 +161,9 @@ async def _keep(out: Console, environment: dict[str, str]) -> None:
     await stop.wait()
 
 
-def _sum_up(tell: Telling, log: Path) -> None:
+def _sum_up(tell: Telling, log: Path | None) -> None:
     tell.console.print()
     tell.console.print(tell.summary())
     if failed := next((check for check in tell.checks if check.unmet), None):
-        where = f"; see {log}" if log.exists() else ""
+        where = f"; see {log}" if log and log.exists() else ""
         sys.stderr.write(f"dzgrant: the demo failed at: {failed.what} ({failed.where}): {failed.unmet}{where}\n")

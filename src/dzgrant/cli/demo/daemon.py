@@ -8,7 +8,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -34,11 +34,8 @@ class _Line(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """`environment` is all that it was told of where it is."""
-
     process: Process
     log: Path
-    environment: Mapping[str, str] = field(repr=False)
 
     async def check(self) -> None:
         """Raises `Unmet` when it has ended, or says that it can't do its work until a person has done something."""
@@ -52,15 +49,6 @@ class Daemon:
         """Whether it works; None: not yet."""
         await self.check()
         return self._said("worker_started")
-
-    async def ask(self, *arguments: str) -> str:
-        """What the command `dzgrant <arguments>` prints. Raises `Unmet` unless its exit code is 0."""
-        process = await _dzgrant(*arguments, environment=self.environment, output=PIPE)
-        async with asyncio.timeout(_START_SECONDS):
-            said, _ = await process.communicate()
-        if process.returncode:
-            raise Unmet(f"dzgrant {' '.join(arguments)} has exit code {process.returncode}: {said.decode()}")
-        return said.decode()
 
     async def stop(self, control: Control) -> None:
         """SIGTERM. Raises `Unmet` unless it drains and ends with exit code 0."""
@@ -95,12 +83,22 @@ class Daemon:
         return lines[-1] if lines else "it said nothing"
 
 
+async def ask(environment: Mapping[str, str], *arguments: str) -> str:
+    """What the command `dzgrant <arguments>` prints. Raises `Unmet` unless its exit code is 0."""
+    process = await _dzgrant(*arguments, environment=environment, output=PIPE)
+    async with asyncio.timeout(_START_SECONDS):
+        said, _ = await process.communicate()
+    if process.returncode:
+        raise Unmet(f"dzgrant {' '.join(arguments)} has exit code {process.returncode}: {said.decode()}")
+    return said.decode()
+
+
 @asynccontextmanager
 async def running(environment: Mapping[str, str], log: Path) -> AsyncIterator[Daemon]:
     """`dzgrant run` with these variables, its log in this file, until the block is left. Raises `Unmet` unless it starts."""
     with log.open("wb") as output:
         process = await _dzgrant("run", environment=environment, output=output.fileno())
-    daemon = Daemon(process=process, log=log, environment=environment)
+    daemon = Daemon(process=process, log=log)
     try:
         await until(daemon.started, seconds=_START_SECONDS, otherwise="dzgrant did not start")
         yield daemon

@@ -6,8 +6,8 @@ became of logins and sessions is asked of the database as its superuser.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from dzgrant.cli.demo.account import Account, Login
 from dzgrant.cli.demo.checks import Unmet, until
-from dzgrant.cli.demo.daemon import Daemon
+from dzgrant.cli.demo.daemon import ask
 from dzgrant.cli.demo.shop import DRIVER_ERRORS, READ, READ_ANOTHER, ROWS, STILL_THERE, WRITE, Shop, denied, shop
 from dzgrant.cli.demo.telling import Telling
 from dzgrant.localcloud import commands as c
@@ -35,7 +35,10 @@ class Scene:
 
     tell: Telling
     control: Control
-    daemon: Daemon
+    check: Callable[[], Awaitable[None]]
+    """Raises `Unmet` when dzgrant can't go on."""
+    environment: Mapping[str, str] = field(repr=False)
+    """What dzgrant's commands need to know."""
     producer: Account
     consumer: Account
     role: Account
@@ -44,7 +47,7 @@ class Scene:
         """Waits until there is something to see. Raises `Unmet` when there isn't in time, or dzgrant can't go on."""
 
         async def look_at_both() -> T | None:
-            await self.daemon.check()
+            await self.check()
             return await look()
 
         return await until(look_at_both, seconds=_SECONDS, otherwise=otherwise)
@@ -77,7 +80,7 @@ async def play(scene: Scene, server: Server) -> Passwords:
     await _try(scene, where, first)
     second = await _another_environment(scene, where, project)
     with scene.tell.step("governance", f"asks: dzgrant explain {subscription}", check="explain finds no difference") as note:
-        await scene.daemon.ask("explain", subscription, "--domain", DOMAIN)
+        await ask(scene.environment, "explain", subscription, "--domain", DOMAIN)
         note.text = "what should be, what is recorded and what is agree"
     await _revoke(scene, where, subscription, [first, second])
     consumers = tuple(access.login.credentials.password for access in (first, second))
