@@ -157,8 +157,7 @@ def _settle(work: Work) -> Done:
     if progress.aim is Aim.GRANT:
         state: PrincipalState | None = PrincipalState.ACTIVE
     elif progress.others:
-        assert worker.survey is not None
-        state = PrincipalState.ACTIVE if worker.survey.proved else worker.prior or worker.state
+        state = worker.prior or worker.state
     else:
         state = PrincipalState.REMOVED
     content = settled(world.ledger.content, work.wish, worker.survey)

@@ -114,9 +114,8 @@ EVERY: tuple[Ruled, ...] = (
 def agrees(world: World, rules: Rules) -> bool:
     """Desired = ledger = database = secrets.
 
-    Where tables are left, the principal may still be PENDING: a second revoke of the same, cut off before it saw that nothing
-    was left to do, leaves the word behind until the next grant or sweep. What can be read, and what the ledger says of the
-    tables, is right.
+    Where tables are left, the principal may still be PENDING: a revoke that was cut off leaves the word behind until the next
+    grant. What can be read, and what the ledger says of the tables, is right.
     """
     wanted = {rules.wishes[at].table for at in (0, 1) if world.truth[at] is Truth.APPROVED}
     records = recorded.grants(world.ledger.content).values()

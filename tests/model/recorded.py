@@ -66,7 +66,6 @@ class Survey(NamedTuple):
     others: bool
     leaving: bool
     keep: frozenset[str]
-    proved: bool
 
 
 @cache
@@ -123,8 +122,7 @@ def grants(content: str) -> dict[str, GrantRecord]:
 def surveyed(content: str, wish: Wish) -> Survey:
     found = _revoking(content, wish)
     others = any(record.path.key in found.kept for record in found.living)
-    keep = frozenset(table.name for table in found.keep)
-    return Survey(_grants_alone(content), others, bool(found.leaving), keep, found.proved)
+    return Survey(_grants_alone(content), others, bool(found.leaving), frozenset(table.name for table in found.keep))
 
 
 def _grants_alone(content: str) -> str:

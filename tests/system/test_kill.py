@@ -282,7 +282,6 @@ async def _narrowed(story: Story, table: Table, some: str) -> None:
     assert await story.play.run(f"SELECT * FROM {story.play.sql(view)}", secret.credentials) == [(1,)]
     assert not await story.play.can_read(secret.credentials, table)
     assert story.tables() == {str(table): "GRANTED"}
-    assert story.principal_state() == "ACTIVE"
     story.revoke(some)
     await story.cloud.settled()
     await story.nothing_left(secret.credentials)

@@ -69,11 +69,6 @@ class Findings:
         refused = {path.key for path in self.refused}
         return tuple(record for key, record in self.records.items() if _lives(record) and key not in refused)
 
-    @property
-    def proved(self) -> bool:
-        """A table that was proved is to stay, so the principal works: also where a worker that was cut off made it pending."""
-        return any(record.state is GrantState.GRANTED for record in self.living)
-
     def survey(self) -> None:
         """REVOKE: which of the claimed tables nobody wants any more, what stays, and of what less."""
         ended = {(claim.path, claim.subscription) for claim in self.claims}

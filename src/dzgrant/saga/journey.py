@@ -362,8 +362,8 @@ class Journey:
         if finished and self.progress.aim is Aim.GRANT and self.progress.open:
             state = PrincipalState.ACTIVE
         elif finished and self.progress.others:
-            prior = self._lease.prior.state if self._lease.prior else state
-            state = PrincipalState.ACTIVE if self.found.proved else prior
+            # PENDING stays PENDING: a removal may have begun that what is left does not show, so the next grant looks at all.
+            state = self._lease.prior.state if self._lease.prior else state
         elif finished:
             state = PrincipalState.DISABLED if self._disabled else PrincipalState.REMOVED
             producer = consumer = None
