@@ -12,6 +12,7 @@ On the bus an outcome is an event with the source `dzgrant` and the detail-type 
     readable        of a grant with filters: the view to read instead of the table, `<schema>.<name>`, else null
     columns         of a grant with filters: the columns that can be read, null for all
     readableThrough of a grant: by what else the table can be read already (PUBLIC, a role), else null
+    aim             what was under way: grant, revoke or rotate
     reason          of a failure: one line for a person
     seconds         how long the work took
 
@@ -87,6 +88,8 @@ class Outcome:
     """What came of one table for one principal."""
 
     kind: OutcomeKind
+    aim: Literal["grant", "revoke", "rotate"]
+    """What was under way."""
     principal: Principal
     table: str | None
     """None: it is about the login, not about one table."""
@@ -229,6 +232,7 @@ def _detail(outcome: Outcome) -> dict[str, str | int | float | list[str] | None]
         "readable": outcome.readable,
         "columns": list(outcome.columns) if outcome.columns is not None else None,
         "readableThrough": outcome.readable_through,
+        "aim": outcome.aim,
         "reason": outcome.reason[:_REASON_LENGTH] if outcome.reason else None,
         "seconds": round(outcome.seconds, 3),
     }

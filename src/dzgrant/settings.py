@@ -151,6 +151,9 @@ class Settings(BaseSettings):
         min_length=1,
         description="ODBC driver for SQL Server, its name or path; `auto`: the package's own, or one installed.",
     )
+    task_protection: bool = Field(
+        default=False, description="In ECS: ask for protection from scale-in while anything is in work."
+    )
     http_host: str = Field(default="0.0.0.0", description="Address of the health and metrics port.")
     http_port: int = Field(
         default=8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 picks a free one."

@@ -22,7 +22,9 @@ from dzgrant.environments import Environments
 from dzgrant.intake.consumer import Consumer
 from dzgrant.intake.queue import open_queue
 from dzgrant.ledger import Ledger
+from dzgrant.errors import Misconfigured
 from dzgrant.metrics import Metrics
+from dzgrant.protection import protect
 from dzgrant.reporting import Reporter
 from dzgrant.saga.converge import Converge
 from dzgrant.saga.extender import Extender
@@ -109,6 +111,7 @@ def _limits(settings: Settings) -> Limits:
 
 async def run(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT, then drains. Raises `Misconfigured` when queue, ledger or domain are not there."""
+    agent = _agent() if settings.task_protection else None
     async with assembled(settings) as parts:
         queue = await open_queue(await parts.accounts.sqs(), settings.queue_url)
         consumer = Consumer(queue, parts.converge.handle, settings, parts.metrics)
@@ -128,12 +131,24 @@ async def run(settings: Settings) -> None:
         async with serving as port:
             log.info("worker_started", version=__version__, queue=settings.queue_url, table=settings.table, http_port=port)
             async with asyncio.TaskGroup() as beside:
-                rotating = beside.create_task(_schedule(parts, settings).run())
+                others = [beside.create_task(_schedule(parts, settings).run())]
+                if agent:
+                    others.append(beside.create_task(protect(agent, lambda: consumer.busy)))
                 try:
                     await consumer.run()
                 finally:
-                    rotating.cancel()
+                    for other in others:
+                        other.cancel()
         log.info("worker_stopped")
+
+
+def _agent() -> str:
+    """The endpoint of ECS's agent, which ECS names to every task."""
+    if agent := os.environ.get("ECS_AGENT_URI"):
+        return agent
+    raise Misconfigured(
+        "DZGRANT_TASK_PROTECTION is on, and this is no ECS task: ECS_AGENT_URI is not set", do="turn it off outside of ECS"
+    )
 
 
 def _schedule(parts: Parts, settings: Settings) -> Schedule:

@@ -178,6 +178,14 @@ async def test_reconcile_finds_lost_events_of_the_whole_domain(story: Story, dzg
         assert differences(await dzgrant("explain", subscription, "--json")) == []
 
 
+async def test_reconcile_for_a_schedule_logs_what_it_did(story: Story, dzgrant: Dzgrant) -> None:
+    begun = story.approve(story.publish(await story.play.create_table("orders")), events=False)
+    done = await dzgrant("reconcile", begun, "--log")
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["event"]) == (0, "reconciled")
+    assert [last[name] for name in ("subscriptions", "changed", "unchanged", "failed")] == [1, 1, 0, 0]
+
+
 async def test_reconcile_takes_what_an_environment_had_that_went_unheard(story: Story, dzgrant: Dzgrant) -> None:
     orders = await story.play.create_table("orders")
     subscription = await story.granted(orders)

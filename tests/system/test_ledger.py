@@ -20,6 +20,7 @@ from types_aiobotocore_dynamodb import DynamoDBClient
 from dzgrant.errors import LeaseHeld, LeaseLost, Misconfigured, Transient
 from dzgrant.ledger import Claim, GrantOutcome, Ledger, Settlement
 from dzgrant.ledger.ledger import SKEW_SECONDS
+from dzgrant.localcloud import templates
 from dzgrant.localcloud.process import LocalCloud, running
 from dzgrant.model import (
     WHOLE,
@@ -43,7 +44,6 @@ from dzgrant.model import (
     Wanted,
 )
 
-TEMPLATE = Path(__file__).parents[2] / "deploy" / "ecs" / "ledger.yaml"
 GOLDEN = Path(__file__).parents[1] / "unit" / "golden" / "ledger_v1.json"
 REGION = Region("eu-central-1")
 ADMIN = Admin(account=AccountId("222222222222"), region=REGION, connection="shop", secret="arn:admin")
@@ -73,10 +73,10 @@ async def table(endpoint: str) -> str:
     async with get_session().create_client("cloudformation", region_name=REGION) as client:
         await client.create_stack(
             StackName=name,
-            TemplateBody=TEMPLATE.read_text(),
-            Parameters=[{"ParameterKey": "TableName", "ParameterValue": name}],
+            TemplateBody=templates.ledger(),
+            Parameters=[{"ParameterKey": "Name", "ParameterValue": name}],
         )
-    return name
+    return f"{name}-ledger"
 
 
 class Wire:
@@ -710,6 +710,6 @@ async def test_check_says_what_is_wrong(ledger: Ledger, dynamodb: DynamoDBClient
     await ledger.check()
     absent = Ledger(dynamodb, "no-such-table", owner="test", lease_seconds=LEASE_SECONDS)
     for attempt in (absent.check(), absent.acquire(principal(), ADMIN), absent.claims("sub1"), absent.grants(principal())):
-        with pytest.raises(Misconfigured, match=r"no-such-table.*ledger\.yaml") as wrong:
+        with pytest.raises(Misconfigured, match=r"no-such-table.*governance\.yaml") as wrong:
             await attempt
         assert "\n" not in str(wrong.value)

@@ -31,7 +31,9 @@ async def test_a_rule_on_the_bus_receives_the_outcome(cloud: LocalCloud, monkeyp
     )
     source = Source(engine="mysql", host="db.example.test", port=3306, database="shop")
     principal = Principal(environment=environment, source=source)
-    outcome = Outcome(kind=OutcomeKind.REVOKED, principal=principal, table="shop.orders", seconds=0.5, subscription="sub1")
+    outcome = Outcome(
+        kind=OutcomeKind.REVOKED, aim="revoke", principal=principal, table="shop.orders", seconds=0.5, subscription="sub1"
+    )
     async with Accounts(settings) as accounts:
         await Reporter(accounts, Metrics(), bus=settings.event_bus).outcome(outcome)
         sqs = await accounts.sqs()

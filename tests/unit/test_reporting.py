@@ -29,7 +29,9 @@ PRINCIPAL = Principal(
 
 
 def granted(table: str = "public.orders", **more: Any) -> Outcome:
-    return Outcome(kind=OutcomeKind.GRANTED, principal=PRINCIPAL, table=table, seconds=0.25, subscription="sub1", **more)
+    return Outcome(
+        kind=OutcomeKind.GRANTED, aim="grant", principal=PRINCIPAL, table=table, seconds=0.25, subscription="sub1", **more
+    )
 
 
 @dataclass
@@ -110,6 +112,7 @@ async def test_an_outcome_is_a_line_a_count_and_an_event(aws: Aws) -> None:
         "readable": "dz_views.orders_1",
         "columns": ["id", "city"],
         "readableThrough": "PUBLIC",
+        "aim": "grant",
         "reason": None,
         "seconds": 0.25,
     }
@@ -124,7 +127,15 @@ async def test_each_kind_has_its_detail_type(aws: Aws) -> None:
     reporter = aws.reporter()
     for kind in OutcomeKind:
         await reporter.outcome(
-            Outcome(kind=kind, principal=PRINCIPAL, table="t", seconds=1, reason="r" * 5000, login_outcome=LoginOutcome.DROPPED)
+            Outcome(
+                aim="rotate",
+                kind=kind,
+                principal=PRINCIPAL,
+                table="t",
+                seconds=1,
+                reason="r" * 5000,
+                login_outcome=LoginOutcome.DROPPED,
+            )
         )
     entries = [entry for [entry] in aws.batches]
     assert [entry["DetailType"] for entry in entries] == [

@@ -98,11 +98,13 @@ def explain(subscription: str, domain: Domain = None, *, as_json: AsJson = False
 def reconcile(
     subscription: Annotated[str | None, typer.Argument(help="One alone; else every one of the domain.")] = None,
     domain: Domain = None,
+    *,
+    logged: Annotated[bool, typer.Option("--log", help="Log as the daemon does, instead of a table: for a schedule.")] = False,
 ) -> None:
     """Bring one or every subscription to what it should be, once, and say what was done."""
     from dzgrant.cli import reconcile as reconciling
 
-    if not reconciling.reconcile(subscription, domain):
+    if not reconciling.reconcile(subscription, domain, logged=logged):
         raise typer.Exit(1)
 
 

@@ -15,10 +15,14 @@ from dzgrant.worker import Parts, assembled
 T = TypeVar("T")
 
 
-def with_parts(work: Callable[[Parts], Awaitable[T]], loaded: Settings | None = None) -> T:
-    """Does the work and closes everything. What a command has to say goes to standard output, so the log does not."""
+def with_parts(work: Callable[[Parts], Awaitable[T]], loaded: Settings | None = None, *, logged: bool = False) -> T:
+    """Does the work and closes everything. What a command has to say goes to standard output, so the log does not, unless
+    the command says it there (`logged`)."""
     loaded = loaded or settings.load()
-    logs.configure("warning", sys.stderr)
+    if logged:
+        logs.configure(loaded.log_level)
+    else:
+        logs.configure("warning", sys.stderr)
 
     async def opened() -> T:
         async with assembled(loaded) as parts:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,8 @@ from dzgrant.ledger import Ledger
 from dzgrant.model import GrantState, Subscription
 from dzgrant.together import together
 from dzgrant.worker import Parts
+
+log = structlog.stdlib.get_logger(__name__)
 
 _AT_ONCE = 4
 
@@ -31,13 +34,26 @@ class _Done:
     error: str | None
 
 
-def reconcile(subscription: str | None, domain: str | None) -> bool:
-    """Prints what was done; whether all could be. Raises `Refused` for a subscription that DataZone does not know."""
+def reconcile(subscription: str | None, domain: str | None, *, logged: bool) -> bool:
+    """Prints or logs what was done; whether all could be. Raises `Refused` for a subscription that DataZone does not know."""
     loaded = settings.load()
     places = domains(domain, loaded)
-    done = with_parts(lambda parts: _reconciled(parts, places, subscription), loaded)
-    console().print(_drawn(done) if done else "no subscription")
+    done = with_parts(lambda parts: _reconciled(parts, places, subscription), loaded, logged=logged)
+    if logged:
+        _log(done)
+    else:
+        console().print(_drawn(done) if done else "no subscription")
     return not any(one.error for one in done)
+
+
+def _log(done: Sequence[_Done]) -> None:
+    for one in done:
+        if one.error:
+            log.warning("reconcile_failed", subscription=one.subscription.id, error=one.error)
+    changed = sum(len(one.changes) for one in done)
+    failed = sum(bool(one.error) for one in done)
+    unchanged = sum(one.unchanged for one in done)
+    log.info("reconciled", subscriptions=len(done), changed=changed, unchanged=unchanged, failed=failed)
 
 
 async def _reconciled(parts: Parts, places: Sequence[str], subscription: str | None) -> list[_Done]:

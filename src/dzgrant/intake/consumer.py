@@ -52,6 +52,11 @@ class Consumer:
         metrics.lag.set_function(self._lag)
 
     @property
+    def busy(self) -> bool:
+        """Whether any message is in work."""
+        return bool(self._held)
+
+    @property
     def quiet_seconds(self) -> float:
         """Since the poll loop last showed life; 0 while it rightly shows none: no slot is free, or it has been stopped."""
         return time.monotonic() - self._ticked_at if self._free and not self._stopping else 0.0

@@ -1,7 +1,7 @@
 """The ledger: what dzgrant has done, for whom, since when and why, in one DynamoDB table. It alone is enough to revoke.
 
 `keys` says where each item lies, `items` how it is written, `writes` what a transaction consists of, `lease` and
-`ledger` who may write and when, `listing` how people look things up. The schema is in deploy/ecs/ledger.yaml.
+`ledger` who may write and when, `listing` how people look things up. The schema is in deploy/ecs/governance.yaml.
 """
 
 from dzgrant.ledger.lease import Lease

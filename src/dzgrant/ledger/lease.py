@@ -10,11 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import structlog
+
 from dzgrant.errors import LeaseLost
 from dzgrant.ledger import items, keys
 from dzgrant.ledger.store import Store
 from dzgrant.ledger.writes import change
 from dzgrant.model import Principal, PrincipalRecord
+
+_log = structlog.get_logger(__name__)
 
 MARGIN_SECONDS = 1.0
 """Between `check` and the moment when the server begins the statement that it allows."""
@@ -57,7 +61,7 @@ class Lease:
         """Raises `LeaseLost` unless the lease outlasts so many seconds from now, and a margin."""
         left = self._expires - time.monotonic()
         if left < seconds + MARGIN_SECONDS:
-            raise self.lost(f"{max(left, 0.0):.1f} s are left of the lease, {seconds + MARGIN_SECONDS:.1f} s are needed")
+            raise self._lost(f"{max(left, 0.0):.1f} s are left of the lease, {seconds + MARGIN_SECONDS:.1f} s are needed")
 
     async def renew(self) -> None:
         """The lease in its full length from now. Raises `LeaseLost` when it was given back or taken over."""
@@ -80,6 +84,11 @@ class Lease:
         self._expires = float("-inf")
 
     def lost(self, what: str) -> LeaseLost:
+        """For whoever found in the ledger that it is so."""
+        _log.warning("lease_lost", principal=self.principal.id, fence=self.fence, why=what)
+        return self._lost(what)
+
+    def _lost(self, what: str) -> LeaseLost:
         return LeaseLost(what).about(environment=self.principal.environment.id, source=self.principal.source)
 
 

@@ -152,7 +152,7 @@ class _Contended(Transient):
     """Others write the same items now."""
 
 
-_DEPLOY = "deploy deploy/ecs/ledger.yaml, set DZGRANT_TABLE to its table, and let the worker's role read and write it"
+_DEPLOY = "deploy deploy/ecs/governance.yaml, set DZGRANT_TABLE to its table, and let the worker's role read and write it"
 
 
 def _plain(key: Key) -> dict[str, Any]:

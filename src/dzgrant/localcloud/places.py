@@ -14,14 +14,16 @@ DOMAIN = "dzd_local"
 PRODUCER_PROJECT = "producer"
 CONSUMER_PROJECT = "consumer"
 
-QUEUE = "dzgrant-events"
-DEAD_LETTERS = "dzgrant-events-dlq"
-OUTCOMES = "dzgrant-outcomes"
-BUS = "dzgrant"
-TABLE = "dzgrant-ledger"
-PRODUCER_ROLE = "dzgrant-producer"
-CONSUMER_ROLE = "dzgrant-consumer"
-KMS_KEY_ALIAS = "alias/dzgrant"
+NAME = "dzgrant"
+"""The stacks' parameter `Name`, the prefix of what they make."""
+QUEUE = f"{NAME}-events"
+DEAD_LETTERS = f"{NAME}-events-dlq"
+OUTCOMES = f"{NAME}-outcomes"
+BUS = NAME
+TABLE = f"{NAME}-ledger"
+PRODUCER_ROLE = f"{NAME}-producer"
+CONSUMER_ROLE = f"{NAME}-consumer"
+KMS_KEY_ALIAS = f"alias/{NAME}"
 
 
 def queue_url(endpoint: str, name: str, account: str = GOVERNANCE) -> str:

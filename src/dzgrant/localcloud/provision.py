@@ -4,11 +4,9 @@ the ledger comes from the template that production uses."""
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from urllib.parse import urlencode
 
-from dzgrant.errors import Misconfigured
-from dzgrant.localcloud import places
+from dzgrant.localcloud import places, templates
 from dzgrant.localcloud.aws import Aws
 from dzgrant.localcloud.calls import make
 
@@ -49,24 +47,21 @@ def _bus(aws: Aws) -> None:
 
 
 def _ledger(aws: Aws) -> None:
-    parameters = {"TableName": places.TABLE, "DeletionProtection": "false"}
+    parameters = {"Name": places.NAME, "DeletionProtection": "false"}
     listed = {
         f"Parameters.member.{number}.{part}": value
         for number, (name, text) in enumerate(parameters.items(), 1)
         for part, value in (("ParameterKey", name), ("ParameterValue", text))
     }
     _query(
-        aws, places.GOVERNANCE, "cloudformation", Action="CreateStack", StackName="ledger", TemplateBody=_template(), **listed
+        aws,
+        places.GOVERNANCE,
+        "cloudformation",
+        Action="CreateStack",
+        StackName="ledger",
+        TemplateBody=templates.ledger(),
+        **listed,
     )
-
-
-def _template() -> str:
-    """The ledger's template: beside this module where dzgrant is installed from a wheel, else in the repository."""
-    here = Path(__file__)
-    for place in (here.with_name("ledger.yaml"), here.parents[3] / "deploy" / "ecs" / "ledger.yaml"):
-        if place.is_file():
-            return place.read_text()
-    raise Misconfigured("the ledger's template deploy/ecs/ledger.yaml is not there", do="install dzgrant again")
 
 
 def _role(aws: Aws, account: str, name: str) -> None:

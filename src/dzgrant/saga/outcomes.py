@@ -25,6 +25,7 @@ async def tell_stuck(reporter: Reporter, claim: Claim | Wanted, error: DzgrantEr
     await reporter.outcome(
         Outcome(
             kind=OutcomeKind.STUCK,
+            aim="grant" if isinstance(claim, Wanted) else "revoke",
             principal=claim.principal,
             table=str(claim.path),
             subscription=claim.subscription,
@@ -38,7 +39,14 @@ async def tell_rotated(reporter: Reporter, rotation: Rotation) -> None:
     """Reports that a principal's secrets hold a new password. Raises as `tell`."""
     seconds = time.monotonic() - rotation.began
     await reporter.outcome(
-        Outcome(kind=OutcomeKind.ROTATED, principal=rotation.principal, table=None, login=rotation.login, seconds=seconds)
+        Outcome(
+            kind=OutcomeKind.ROTATED,
+            aim="rotate",
+            principal=rotation.principal,
+            table=None,
+            login=rotation.login,
+            seconds=seconds,
+        )
     )
 
 
@@ -49,6 +57,7 @@ def _outcomes(journey: Journey) -> Iterator[Outcome]:
         reach = found.reach[claim.path] if claim.path in found.given else None
         yield Outcome(
             kind=_kind(journey, claim.path),
+            aim=journey.progress.aim.value,
             principal=journey.principal,
             login=journey.login,
             table=str(found.tables.get(claim.path, claim.path)),

@@ -90,6 +90,7 @@ class Schedule:
             await self._reporter.outcome(
                 Outcome(
                     kind=OutcomeKind.STUCK,
+                    aim="rotate",
                     principal=record.principal,
                     login=record.login,
                     table=None,

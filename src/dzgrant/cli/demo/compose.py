@@ -44,7 +44,7 @@ async def perform(tell: Telling) -> None:
             consumer=await exits.enter_async_context(account(CLOUD, places.CONSUMER)),
             role=await exits.enter_async_context(consumer_role(CLOUD)),
         )
-        for server in _servers():
+        for server in servers(TLS):
             await story.play(scene, server)
     why = "they are Docker's: docker compose logs"
     tell.leave_out("no password in any log", "the end", why)
@@ -55,8 +55,9 @@ def _environment() -> Mapping[str, str]:
     return {**places.environment(CLOUD), "DZGRANT_DATABASE_CA_BUNDLE": str(TLS / "ca.pem")}
 
 
-def _servers() -> list[Server]:
-    password = SecretStr((TLS / "password").read_text())
+def servers(tls: Path) -> list[Server]:
+    """The databases; `tls` is the folder that `dzgrant.localcloud.databases.certificates` filled."""
+    password = SecretStr((tls / "password").read_text())
 
     def at(kind: type[PostgresqlServer | MysqlServer], host: str, port: int, admin: str, flavour: str) -> Server:
         return kind(
@@ -64,7 +65,7 @@ def _servers() -> list[Server]:
             provider="container",
             host=host,
             port=port,
-            ca_file=TLS / "ca.pem",
+            ca_file=tls / "ca.pem",
             admin=Credentials(username=admin, password=password),
             read_log=str,
         )
