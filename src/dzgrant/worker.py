@@ -19,10 +19,10 @@ from dzgrant.accounts import Accounts
 from dzgrant.catalog import Catalog
 from dzgrant.engines.contract import Limits
 from dzgrant.environments import Environments
+from dzgrant.errors import Misconfigured
 from dzgrant.intake.consumer import Consumer
 from dzgrant.intake.queue import open_queue
 from dzgrant.ledger import Ledger
-from dzgrant.errors import Misconfigured
 from dzgrant.metrics import Metrics
 from dzgrant.protection import protect
 from dzgrant.reporting import Reporter
