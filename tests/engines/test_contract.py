@@ -445,6 +445,17 @@ async def test_a_server_that_nobody_vouches_for_gets_no_password(
     await database.close()
 
 
+async def test_a_certificate_for_another_host_is_no_certificate(play: Playground) -> None:
+    # Another way to write 127.0.0.1, which the certificate does not name.
+    source = replace(play.source, host="127.1")
+    database = adapter(source.engine).open(source, play.admin, play.limits)
+    with pytest.raises(Misconfigured, match=r"127\.1.*(certificate|DZGRANT_DATABASE_CA_BUNDLE)"):
+        await database.resolve(play.path(play.table("orders")))
+    with pytest.raises(Misconfigured, match=r"127\.1.*(certificate|DZGRANT_DATABASE_CA_BUNDLE)"):
+        await database.prove(play.admin, Readable(table=play.table("orders")))
+    await database.close()
+
+
 async def test_no_password_is_written_anywhere(play: Playground, database: Database) -> None:
     table = await play.create_table("orders")
     already = len(play.server.read_log())

@@ -590,15 +590,6 @@ async def test_a_message_holds_one_statement(play: MysqlPlayground) -> None:
 # --- TLS ---
 
 
-async def test_a_certificate_for_another_host_is_no_certificate(play: MysqlPlayground) -> None:
-    # Another way to write 127.0.0.1, which the certificate does not name.
-    source = replace(play.source, host="127.1")
-    database = adapter("mysql").open(source, play.admin, play.limits)
-    with pytest.raises(Misconfigured, match=r"127\.1.*DZGRANT_DATABASE_CA_BUNDLE"):
-        await database.resolve(TablePath(name="orders"))
-    await database.close()
-
-
 async def test_an_unreadable_bundle_is_named(play: MysqlPlayground) -> None:
     nowhere = play.server.ca_file.with_name("nowhere.pem")
     database = adapter("mysql").open(play.source, play.admin, replace(play.limits, ca_bundle=nowhere))
