@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 
-import pyodbc
 import pytest
 from trustme import CA
 
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database, Limits, Readable
-from dzgrant.engines.sqlserver.statements import sid
+from dzgrant.engines.sqlserver.connections import Connections, Desk
+from dzgrant.engines.sqlserver.session import Session
+from dzgrant.engines.sqlserver.statements import end_session, sid
 from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient, Unsupported
-from dzgrant.localcloud.databases import Server
+from dzgrant.localcloud.databases import NotAvailable, Server
 from dzgrant.model import Comparison, Credentials, LoginOutcome, Operator, Scope, Table
+from tests import odbc
 from tests.engines.playground import OWNER, Holder, Playground, consumer
 
 
@@ -234,9 +237,16 @@ async def test_a_filter_on_a_table_of_another_owner_reads_through_its_owners_sch
     assert not await play.has_place(reach.readable.table.schema)
 
 
-@pytest.mark.skipif("FreeTDS" not in pyodbc.drivers(), reason="FreeTDS is not installed here")
-async def test_freetds_does_as_well(play: Playground, tmp_path_factory: pytest.TempPathFactory) -> None:
-    limits = replace(play.limits, sqlserver_driver="FreeTDS")
+@pytest.fixture(scope="session")
+def freetds() -> str:
+    try:
+        return odbc.freetds()
+    except NotAvailable as error:
+        pytest.skip(str(error))
+
+
+async def test_freetds_does_as_well(play: Playground, freetds: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    limits = replace(play.limits, sqlserver_driver=freetds)
     database = adapter("sqlserver").open(play.source, play.admin, limits)
     table = await play.create_table("orders")
     login = await given(database, table)
@@ -252,6 +262,69 @@ async def test_freetds_does_as_well(play: Playground, tmp_path_factory: pytest.T
     with pytest.raises(Transient):
         await deceived.resolve(play.path(table))
     await deceived.close()
+    # Neither does it say that the certificate is another host's.
+    elsewhere = adapter("sqlserver").open(replace(play.source, host="127.1"), play.admin, limits)
+    with pytest.raises(Transient):
+        await elsewhere.resolve(play.path(table))
+    await elsewhere.close()
+
+
+async def test_the_name_of_a_database_ends_no_word_of_the_connection_string(play: Playground) -> None:
+    name = f"{play.database} }};UID={{x"
+    await play.server.create_database(name, owner=play.admin)
+    database = adapter("sqlserver").open(replace(play.source, database=name), play.admin, play.limits)
+    login = await given(database)
+    assert await play.server.execute(f"SELECT name FROM sys.database_principals WHERE name = '{login.username}'", database=name)
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+    await database.close()
+    await play.server.execute(f"DROP DATABASE [{name}]")
+
+
+async def test_another_database_than_the_sources_is_not_worked_on(play: Playground) -> None:
+    """Without a name, the server opens the login's default."""
+    database = adapter("sqlserver").open(replace(play.source, database=""), play.admin, play.limits)
+    with pytest.raises(Misconfigured, match=r"opened the database \w+ instead"):
+        await database.ensure_login(consumer().username, consumer().password, OWNER, Holder())
+    await database.close()
+
+
+async def test_a_session_that_is_another_logins_by_now_is_not_ended(play: Playground) -> None:
+    """Its number was in the list; the server gives the numbers of sessions again at once."""
+    async with play.server.session() as run:
+        [(number,)] = await run("SELECT @@SPID")
+        assert isinstance(number, int)
+        await play.run(end_session(number, consumer().username))
+        assert await run("SELECT 1") == [(1,)]
+
+
+@pytest.mark.parametrize("calls", [0, 1], ids=["at its end", "before another call"])
+async def test_a_connection_that_was_abandoned_is_not_used_again(play: Playground, calls: int) -> None:
+    connections = Connections(play.source, play.admin, replace(play.limits, pool_size=1))
+    busy, over, back = threading.Event(), threading.Event(), threading.Event()
+    used: list[Session] = []
+
+    def work(desk: Desk) -> None:
+        with ExitStack() as end:
+            end.callback(back.set)
+            used.append(session := end.enter_context(desk.session()))
+            busy.set()
+            over.wait(10)
+            for _ in range(calls):
+                session.fetch("SELECT 1")
+
+    waiter = asyncio.create_task(connections.run("a test", work))
+    await asyncio.to_thread(busy.wait, 10)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    over.set()
+    assert await asyncio.to_thread(back.wait, 10)
+    for _ in range(2):
+        await connections.run("a test", work)
+    abandoned, first, second = used
+    assert abandoned is not first
+    assert first is second
+    await connections.close()
 
 
 @contextmanager
