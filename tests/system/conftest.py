@@ -112,8 +112,3 @@ async def rds_story(cloud_of_stories: Cloud, engine: Server, rds_admin: Credenti
     """The same, with an admin like RDS's."""
     async for story in _story(cloud_of_stories, engine, rds_admin):
         yield story
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # What looks at all that the others wrote comes last.
-    items.sort(key=lambda item: item.path.name == "test_passwords.py")

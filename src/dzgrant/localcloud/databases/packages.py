@@ -27,7 +27,12 @@ def unpacked(package: str, *, what: str, do: str) -> Path:
             _fetch(package, Path(work))
             fetched = Path(work) / "root"
             fetched.chmod(0o755)
-            fetched.rename(root)
+            try:
+                fetched.rename(root)
+            except OSError:
+                # Another process was first.
+                if not root.exists():
+                    raise
     return root
 
 
