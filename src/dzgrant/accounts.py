@@ -123,6 +123,18 @@ class Accounts:
         client: SecretsManagerClient = await self._client("secretsmanager", _Place(role=role, account=account, region=region))
         return client
 
+    def admit(self, account: AccountId, region: Region) -> None:
+        """Raises `Refused` for an account or a Region that the settings leave out: a name in DataZone or Glue is a wish,
+        and must not lead the worker's rights to just anywhere."""
+        known = self._settings
+        if known.accounts and account not in known.accounts:
+            raise Refused(f"account {account} is not to be served", do="add it to DZGRANT_ACCOUNTS, or correct who names it")
+        if known.regions and region not in known.regions:
+            raise Refused(
+                f"Region {region} of account {account} is not to be served",
+                do="add it to DZGRANT_REGIONS, or correct who names it",
+            )
+
     def role_arn(self, role: Role, account: AccountId, region: Region) -> Arn:
         """The ARN of the role that the settings name, in that account."""
         name = self._settings.producer_role_name if role == "producer" else self._settings.consumer_role_name
@@ -144,6 +156,7 @@ class Accounts:
                 return client
             session = self._home
             if place.role and place.account and place.region:
+                self.admit(place.account, place.region)
                 session = await self._assumed(place.role, place.account, place.region)
             try:
                 create: Any = session.create_client  # typed by 400 literal overloads; the callers above say the types

@@ -348,6 +348,8 @@ class Subscription:
     id: str
     status: SubscriptionStatus
     project: str
+    owner: str
+    """The project that owns the listing, and so approved it."""
     retain_permissions: bool
     assets: tuple[Asset, ...]
 

@@ -38,10 +38,15 @@ _ROLE_NAME = r"^[\w+=,.@/-]{1,128}$"
 _POLICY_NAME = r"^[A-Za-z0-9_+=,.@-][A-Za-z0-9_+=,.@/-]{0,511}$"
 
 
-def _policy_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    if wrong := [name for name in names if not re.fullmatch(_POLICY_NAME, name)]:
-        raise ValueError(f"names of managed policies, not {wrong[0]}")
-    return names
+def _each(pattern: str, what: str) -> AfterValidator:
+    """Every word must fit; `what`: the plural of what they are."""
+
+    def check(words: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in words if not re.fullmatch(pattern, word)]:
+            raise ValueError(f"{what}, not {wrong[0]}")
+        return words
+
+    return AfterValidator(check)
 
 
 class Settings(BaseSettings):
@@ -60,6 +65,20 @@ class Settings(BaseSettings):
     )
     consumer_role_name: str = Field(
         pattern=_ROLE_NAME, description="Role to assume in a consumer account, to read the shared secret and keep its copy."
+    )
+    accounts: Annotated[Words, _each(r"[0-9]{12}", "account ids of 12 digits")] = Field(
+        default=(),
+        description="The only accounts that may be producers or consumers. Unset: every one whose roles admit the worker.",
+    )
+    regions: Annotated[Words, _each(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", "names of Regions")] = Field(
+        default=(), description="The only Regions of producers and consumers. Unset: every one."
+    )
+    shared_catalogues: Annotated[
+        Words, _each(r"(\*|[a-zA-Z0-9_-]{1,36})=[0-9]{12}", "texts `project=account` or `*=account`")
+    ] = Field(
+        default=(),
+        description="`project=account`: projects that publish tables of an account in which they have no environment; "
+        "`*=account`: every project may.",
     )
     external_id: SecretStr | None = Field(
         default=None, description="External id for both roles, where their trust policies ask for one."
@@ -92,7 +111,7 @@ class Settings(BaseSettings):
         pattern=_POLICY_NAME,
         description="Managed policy, in the environment's account, that becomes the permission boundary of its user role.",
     )
-    environment_policies: Annotated[Words, AfterValidator(_policy_names)] = Field(
+    environment_policies: Annotated[Words, _each(_POLICY_NAME, "names of managed policies")] = Field(
         default=(), description="Managed policies, in the environment's account, to attach to its user role."
     )
     lake_formation_tag: str | None = Field(

@@ -56,6 +56,8 @@ def test_the_examples_are_taken(path: Path) -> None:
         ("DomainIds", "my-domain"),
         ("DomainIds", ""),
         ("MemberAccounts", "12345"),
+        ("Regions", "Frankfurt"),
+        ("SharedCatalogues", "222222222222"),
         ("OrganizationId", "ou-1234"),
         ("ExternalId", "with space"),
         ("HttpsCidr", "10.0.0.0"),
@@ -131,6 +133,13 @@ def test_every_variable_of_the_container_is_a_setting(made: dict[str, dict[str, 
     assert [it["Name"] for it in container["Secrets"]] == ["DZGRANT_EXTERNAL_ID"]
     # The drain fits into the time that ECS gives.
     assert Settings.model_fields["drain_seconds"].default < container["StopTimeout"]
+
+
+def test_the_worker_admits_the_accounts_that_its_role_may_reach() -> None:
+    made = resources(load(TEMPLATE), PRODUCTION | {"MemberAccounts": "222222222222,333333333333", "Regions": "eu-west-1"})
+    (container,) = made["Task"]["Properties"]["ContainerDefinitions"]
+    given = {it["Name"]: it["Value"] for it in container["Environment"]}
+    assert (given["DZGRANT_ACCOUNTS"], given["DZGRANT_REGIONS"]) == ("222222222222,333333333333", "eu-west-1")
 
 
 def test_what_the_alarms_listen_for_is_logged(made: dict[str, dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from dzgrant.catalog import Catalog
 from dzgrant.errors import Misconfigured, Refused, Transient, Unenforceable, Unsupported
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.client import Control
-from dzgrant.localcloud.places import CONSUMER, CONSUMER_PROJECT, PRODUCER, REGION
+from dzgrant.localcloud.places import CONSUMER, CONSUMER_PROJECT, GOVERNANCE, PRODUCER, REGION
 from dzgrant.localcloud.process import LocalCloud, running
 from dzgrant.model import Admin, Environment, Subscription, SubscriptionStatus, TablePath
 from dzgrant.settings import Settings, load
@@ -255,6 +255,89 @@ class TestEnvironments:
         added(control, domain, account=None)
         with pytest.raises(Misconfigured, match="no account"):
             await catalog.environments(domain, CONSUMER_PROJECT)
+
+
+class TestOwners:
+    async def looks(self, catalog: Catalog, control: Control, domain: str, listing: str) -> list[tuple[str, str]]:
+        """The calls that it takes to say what a subscription to the listing wants, by account."""
+        subscription = await by_id(catalog, domain, subscribed(control, domain, listing).subscription)
+        control.forget_calls()
+        await catalog.wanted(subscription, ())
+        return [(call.operation, call.account) for call in control.calls() if call.service != "sts"]
+
+    async def test_one_call_for_an_owner_and_none_for_its_next_table(
+        self, catalog: Catalog, control: Control, domain: str
+    ) -> None:
+        one, two = (control.do(published(domain, name)).listing for name in ("public.orders", "public.items"))
+        first, second = await self.looks(catalog, control, domain, one), await self.looks(catalog, control, domain, two)
+        assert first[0] == ("ListEnvironments", GOVERNANCE)
+        assert [name for name, _ in [*first, *second]].count("ListEnvironments") == 1
+        assert {account for _, account in second} == {PRODUCER}
+
+    @pytest.mark.parametrize(
+        "place", [{}, {"account": CONSUMER}, {"account": PRODUCER, "region": "eu-west-1"}, {"status": "DELETING"}]
+    )
+    async def test_another_accounts_table_is_refused_before_anything_is_asked_there(
+        self, catalog: Catalog, control: Control, domain: str, place: dict[str, str]
+    ) -> None:
+        thief = control.do(c.AddProject(domain=domain)).id
+        if place:
+            added(control, domain, project=thief, **{"account": PRODUCER, **place})
+        made = subscribed(control, domain, control.do(published(domain, project=thief)).listing)
+        subscription = await by_id(catalog, domain, made.subscription)
+        control.forget_calls()
+        with pytest.raises(Refused, match=f"account {PRODUCER} in {REGION}, where its owner, project {thief}, has no live"):
+            await catalog.wanted(subscription, ())
+        assert {call.account for call in control.calls()} == {GOVERNANCE}
+        # Its own environment may have come a second ago.
+        added(control, domain, project=thief, account=PRODUCER, blueprint="CustomAwsService")
+        await catalog.wanted(subscription, ())
+
+    async def test_a_data_product_is_its_owners_whatever_it_holds(
+        self, catalog: Catalog, control: Control, domain: str
+    ) -> None:
+        thief = control.do(c.AddProject(domain=domain)).id
+        loot = control.do(published(domain)).listing
+        product = control.do(c.PublishProduct(domain=domain, project=thief, listings=(loot,))).id
+        with pytest.raises(Refused, match=f"its owner, project {thief}"):
+            await self.looks(catalog, control, domain, product)
+
+    @pytest.mark.parametrize("who", ["*", "guest"])
+    async def test_a_shared_catalogue_is_published_from_by_those_who_may(
+        self, accounts: Accounts, settings: Settings, control: Control, domain: str, who: str
+    ) -> None:
+        shared = settings.model_copy(update={"shared_catalogues": (f"{who}={PRODUCER}",)})
+        for project in ("guest", "other"):
+            control.do(c.AddProject(domain=domain, id=project))
+        catalog = Catalog(accounts, shared)
+        listing = control.do(published(domain, project="guest")).listing
+        assert "ListEnvironments" not in [name for name, _ in await self.looks(catalog, control, domain, listing)]
+        listing = control.do(published(domain, "public.items", project="other")).listing
+        if who == "guest":
+            with pytest.raises(Refused, match="its owner, project other"):
+                await self.looks(catalog, control, domain, listing)
+        else:
+            await self.looks(catalog, control, domain, listing)
+
+    @pytest.mark.parametrize(
+        ("update", "reason"),
+        [
+            ({"accounts": (CONSUMER,)}, f"account {PRODUCER} is not to be served .*; add it to DZGRANT_ACCOUNTS"),
+            ({"regions": ("us-east-1",)}, f"Region {REGION} of account {PRODUCER} is not to be served"),
+        ],
+    )
+    async def test_what_the_settings_leave_out_is_refused_before_a_role_is_assumed(
+        self, settings: Settings, control: Control, domain: str, update: dict[str, object], reason: str
+    ) -> None:
+        listing = control.do(published(domain)).listing
+        narrow = settings.model_copy(update=update)
+        async with Accounts(narrow) as accounts:
+            catalog = Catalog(accounts, narrow)
+            subscription = await by_id(catalog, domain, subscribed(control, domain, listing).subscription)
+            control.forget_calls()
+            with pytest.raises(Refused, match=reason):
+                await catalog.wanted(subscription, ())
+            assert {call.service for call in control.calls()} == {"datazone"}
 
 
 class TestWanted:

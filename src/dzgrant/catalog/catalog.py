@@ -17,6 +17,7 @@ from dzgrant.catalog.datazone import DataZone
 from dzgrant.catalog.environments import Environments, EnvironmentState
 from dzgrant.catalog.glue import Connection
 from dzgrant.catalog.grants import SubscriptionGrant, SubscriptionGrants
+from dzgrant.catalog.owners import Owners
 from dzgrant.catalog.producers import Producers
 from dzgrant.catalog.subscriptions import Subscriptions
 from dzgrant.errors import DzgrantError
@@ -56,11 +57,13 @@ class Catalog:
     def __init__(self, accounts: Accounts, settings: Settings) -> None:
         self.limiter = AsyncLimiter(settings.datazone_rate, 1)
         """For whoever else calls DataZone; the reads are paced by themselves."""
+        self._accounts = accounts
         self._domain_ids = settings.domain_ids
         self._datazone = datazone = DataZone(accounts, settings.datazone_rate)
         self._subscriptions = Subscriptions(datazone, honour_retain=settings.honour_retain_permissions)
         self._grants = SubscriptionGrants(datazone)
         self._environments = Environments(datazone, settings.environment_blueprints)
+        self._owners = Owners(datazone, settings.shared_catalogues)
         self._producers = Producers(accounts)
 
     async def check(self) -> None:
@@ -99,6 +102,10 @@ class Catalog:
     async def environment(self, domain: str, environment: str) -> EnvironmentState | None:
         """One environment of any blueprint; None when there is none."""
         return await self._environments.get(domain, environment)
+
+    def admit(self, environment: Environment) -> None:
+        """Raises `Refused` where the settings leave its account or Region out."""
+        self._accounts.admit(environment.account, environment.region)
 
     async def subscription_grant(self, domain: str, grant: str) -> SubscriptionGrant | None:
         """One subscription grant and whose target it is for; None when there is none."""
@@ -139,12 +146,13 @@ class Catalog:
         return await self._producers.credentials(admin, fresh=fresh)
 
     async def _tables(self, subscription: Subscription) -> list[_Located]:
-        domain = subscription.domain
-        return [found for found in await together(self._located(domain, asset) for asset in subscription.assets) if found]
+        return [found for found in await together(self._located(subscription, it) for it in subscription.assets) if found]
 
-    async def _located(self, domain: str, asset: Asset) -> _Located | None:
+    async def _located(self, subscription: Subscription, asset: Asset) -> _Located | None:
         try:
-            return await self._locate(domain, asset)
+            # Before anything is asked of the account that the listing names.
+            await self._owners.check(subscription.domain, subscription.owner, asset)
+            return await self._locate(subscription.domain, asset)
         except DzgrantError as error:
             error.about(table=f"{asset.database}.{asset.table}")
             raise

@@ -122,9 +122,9 @@ class DataZone:
             for item in page["items"]:
                 yield item
 
-    async def environments(self, domain: str, project: str, blueprint: str) -> AsyncIterator[EnvironmentSummaryTypeDef]:
-        """Those of one blueprint, in any status: the summary does not name the blueprint."""
-        query = {"domainIdentifier": domain, "projectIdentifier": project, "environmentBlueprintIdentifier": blueprint}
+    async def environments(self, domain: str, project: str, **filters: str) -> AsyncIterator[EnvironmentSummaryTypeDef]:
+        """Those that pass ListEnvironments' own filters, in any status. A summary does not name its blueprint."""
+        query = {"domainIdentifier": domain, "projectIdentifier": project, **filters}
         async for page in self._pages(
             "ListEnvironments", f"environments of {project}", lambda client: client.list_environments, query
         ):

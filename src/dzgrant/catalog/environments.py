@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
 
 # An update, even a failed one, leaves an environment and its users in place: it must not cost them their access.
-_LIVE = frozenset({"ACTIVE", "UPDATING", "UPDATE_FAILED"})
+LIVE = frozenset({"ACTIVE", "UPDATING", "UPDATE_FAILED"})
 # V2's tooling blueprints in order; a variant has a suffix (`Tooling.GA`), a custom one the category TOOLING.
 _TOOLING = ("Tooling", "ToolingLite")
 # Names of `provisionedResources`: the last is V2's.
@@ -79,8 +79,8 @@ class Environments:
         kind = await self._domain(domain)
         found: dict[str, Environment] = {}
         for blueprint in kind.blueprints:
-            async for item in self._datazone.environments(domain, project, blueprint):
-                if item.get("status") in _LIVE and (environment := item.get("id")):
+            async for item in self._datazone.environments(domain, project, environmentBlueprintIdentifier=blueprint):
+                if item.get("status") in LIVE and (environment := item.get("id")):
                     found[environment] = _environment(domain, environment, item)
             if kind.v2 and found:
                 break
@@ -97,7 +97,7 @@ class Environments:
         if answer is None:
             return None
         status = answer.get("status", "")
-        live = status in _LIVE
+        live = status in LIVE
         if not live and not answer.get("awsAccountId"):
             return None
         found = _environment(domain, environment, answer)

@@ -102,6 +102,7 @@ class Subscriptions:
             id=item["id"],
             status=status,
             project=project,
+            owner=item["subscribedListing"]["ownerProjectId"],
             retain_permissions=retained,
             assets=assets,
         )

@@ -9,7 +9,7 @@ from dzgrant.localcloud import commands as c
 from dzgrant.localcloud import environments
 from dzgrant.localcloud.aws import Aws
 from dzgrant.localcloud.events import Events
-from dzgrant.localcloud.places import CONSUMER_PROJECT, PRODUCER_PROJECT
+from dzgrant.localcloud.places import CONSUMER_PROJECT, PRODUCER, PRODUCER_PROJECT
 from dzgrant.localcloud.state import (
     AssetFilter,
     AssetGrant,
@@ -56,6 +56,11 @@ class Transitions:
         for name, tooling in _BLUEPRINTS[command.version]:
             provider = _PROVIDERS[command.version]
             self.add_blueprint(c.AddBlueprint(domain=key, name=name, provider=provider, tooling=tooling))
+        # A producer's data sources are of an environment in its own account.
+        made = _BLUEPRINTS[command.version][0][0]
+        self.add_environment(
+            c.AddEnvironment(domain=key, project=PRODUCER_PROJECT, blueprint=made, account=PRODUCER, events=False)
+        )
         return c.Made(id=key)
 
     def add_project(self, command: c.AddProject) -> c.Made:

@@ -256,7 +256,18 @@ class Converge:
         await self._revoke(await self._ledger.end(subscription))
 
     async def _grant(self, wanted: Iterable[Wanted], refusals: Iterable[DzgrantError] = ()) -> None:
-        await self._each_principal(wanted, self._runner.grant, refusals)
+        await self._each_principal(wanted, self._give, refusals)
+
+    async def _give(self, group: Sequence[Wanted]) -> Journey:
+        """As `Runner.grant`. An environment that is not to be served is refused before anything is done for it."""
+        place = group[0].principal.environment
+        try:
+            self._catalog.admit(place)
+        except Refused as refused:
+            for subscription in sorted({one.subscription for one in group}):
+                await self._refuse(refused.about(environment=place.id), place.domain, subscription, place.project)
+            raise
+        return await self._runner.grant(group)
 
     async def _revoke(self, claims: Iterable[Claim]) -> None:
         await self._each_principal(claims, self._runner.revoke)
