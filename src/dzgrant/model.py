@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Literal, NewType
@@ -211,6 +211,10 @@ class Wanted:
     scope: Scope = Scope()
 
 
+PATIENCE = timedelta(minutes=15)
+"""How long a grant or a revoke may wait for what time alone should heal before people hear of it."""
+
+
 class PrincipalState(StrEnum):
     PENDING = "PENDING"
     """Intended: a login or a secret may exist already."""
@@ -223,8 +227,13 @@ class PrincipalState(StrEnum):
 
 class GrantState(StrEnum):
     GRANTING = "GRANTING"
+    STUCK_GRANT = "STUCK_GRANT"
+    """GRANTING, and people have to hear of it: one of them must act, or it has waited for `PATIENCE`. It is tried again all
+    the same."""
     GRANTED = "GRANTED"
     REVOKING = "REVOKING"
+    STUCK_REVOKE = "STUCK_REVOKE"
+    """As STUCK_GRANT: the access that should end may be there still."""
     REVOKED = "REVOKED"
     FAILED = "FAILED"
 
@@ -269,7 +278,8 @@ class PrincipalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantRecord:
-    """What the ledger knows of one table for one principal. `since`: when it came into `state` (UTC)."""
+    """What the ledger knows of one table for one principal. `since`: when it came into `state` (UTC); of one that is stuck,
+    when it came into what it is stuck in. `updated_at`: when it was last tried."""
 
     principal: Principal
     path: TablePath
@@ -291,6 +301,10 @@ class GrantRecord:
     """How often it was intended to change it: the last time is that of who reads this under the lease."""
     settled: bool = False
     """The intent before the last one came to its end, with what is allowed now: nothing that was more is open any longer."""
+
+    @property
+    def stuck(self) -> bool:
+        return self.state in (GrantState.STUCK_GRANT, GrantState.STUCK_REVOKE)
 
     @property
     def allowed(self) -> frozenset[Scope]:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from dzgrant.engines.contract import Reach, Readable
+from dzgrant.errors import Misconfigured
 from dzgrant.ledger import Claim, GrantOutcome, keys
 from dzgrant.ledger import items as codec
 from dzgrant.ledger.writes import change, intents, outcomes
@@ -20,7 +21,6 @@ from dzgrant.model import (
     Admin,
     Environment,
     GrantRecord,
-    GrantState,
     Principal,
     Region,
     Source,
@@ -138,11 +138,13 @@ def settled(content: str, wish: Wish, survey: Survey | None) -> str:
 
 @cache
 def suspended(content: str, wish: Wish, survey: Survey | None) -> str:
-    """With what a journey says that has to wait, as `Journey.suspend` does."""
+    """With what a journey says that has to wait for a person, as `Journey.suspend` does."""
+    found = _granting(wish) if survey is None else _revoking(survey.content, wish)
     if survey is None:
-        return _with(content, [GrantOutcome(path=wish.path, state=None, reason="it waits")])
-    leaving = _revoking(survey.content, wish).leaving
-    return _with(content, [GrantOutcome(path=path, state=GrantState.REVOKING, reason="it waits") for path in leaving])
+        found.records = grants(content)
+    waiting = (wish.path,) if survey is None else found.leaving
+    found.wait(dict.fromkeys(waiting, Misconfigured("it waits", do="help it")), NOW)
+    return _with(content, found.suspended)
 
 
 def _granting(wish: Wish) -> Findings:

@@ -548,6 +548,27 @@ async def test_find_by_each_filter(ledger: Ledger) -> None:
     assert await found(subscription="unknown") == set()
 
 
+async def test_what_is_stuck_is_found_by_its_state_and_a_revoke_that_was_cut_off_too(ledger: Ledger) -> None:
+    stock = principal(database="stock")
+    await grant(ledger, wanted("sub1"), wanted("sub2", CLIENTS))
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub1"))
+    await ledger.settle(lease, active(GrantOutcome(path=ORDERS, state=GrantState.STUCK_REVOKE, reason="no right")))
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub2"))
+    await ledger.release(lease)
+    lease = await ledger.acquire(stock, ADMIN, wanted=[wanted("sub3", on=stock), wanted("sub3", CLIENTS, on=stock)])
+    await ledger.settle(lease, active(GrantOutcome(path=ORDERS, state=GrantState.STUCK_GRANT, reason="no right")))
+
+    async def found(state: GrantState) -> set[tuple[str, TablePath, str | None]]:
+        return {(one.principal.id, one.path, one.reason) async for one in ledger.find(state=state) if one.state is state}
+
+    assert await found(GrantState.STUCK_REVOKE) == {(principal().id, ORDERS, "no right")}
+    assert await found(GrantState.REVOKING) == {(principal().id, CLIENTS, None)}
+    assert await found(GrantState.STUCK_GRANT) == {(stock.id, ORDERS, "no right")}
+    assert await found(GrantState.GRANTING) == {(stock.id, CLIENTS, None)}
+    assert len([one async for one in ledger.waiting()]) == 3
+    assert len([one async for one in ledger.find()]) == 4
+
+
 async def test_a_newer_admin_stays_when_an_older_claim_ends(ledger: Ledger) -> None:
     newer = Admin(account=ADMIN.account, region=REGION, connection="shop2", secret=None)
     await grant(ledger, wanted("sub1"))

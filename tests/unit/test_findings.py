@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from dzgrant.engines.contract import LoginState, Reach, Readable
-from dzgrant.errors import Unsupported
+from dzgrant.errors import DzgrantError, Misconfigured, Transient, Unsupported
 from dzgrant.ledger import Claim, GrantOutcome
 from dzgrant.model import (
+    PATIENCE,
     WHOLE,
     AccountId,
     Admin,
@@ -184,3 +185,75 @@ def test_a_table_that_failed_its_proof_is_not_told_as_granted() -> None:
     found.refused = {path("orders"): REFUSED}
     assert [outcome.state for outcome in found.granted()] == [GrantState.FAILED]
     assert found.objects() == {}
+
+
+MENDS = Misconfigured("the admin lacks a right", do="grant it")
+HEALS = Transient("the database is down")
+LATER = NOW + PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("known", "error", "when", "state", "told"),
+    [
+        # A person must act: at once, and once.
+        (GrantState.GRANTING, MENDS, NOW, GrantState.STUCK_GRANT, True),
+        (GrantState.STUCK_GRANT, MENDS, NOW, GrantState.STUCK_GRANT, False),
+        # What time should heal is waited for, but not in silence for ever.
+        (GrantState.GRANTING, HEALS, NOW, GrantState.GRANTING, False),
+        (GrantState.GRANTING, HEALS, LATER, GrantState.STUCK_GRANT, True),
+        (GrantState.STUCK_GRANT, HEALS, LATER, GrantState.STUCK_GRANT, False),
+        # What works goes on working; that it can't be made good is for a person all the same.
+        (GrantState.GRANTED, HEALS, LATER, None, False),
+        (GrantState.FAILED, HEALS, LATER, GrantState.GRANTING, False),
+        (GrantState.FAILED, MENDS, LATER, GrantState.STUCK_GRANT, True),
+        # A revoke could not go on, and then somebody wanted the table again.
+        (GrantState.STUCK_REVOKE, HEALS, NOW, GrantState.STUCK_GRANT, True),
+    ],
+)
+def test_a_grant_that_waits_is_stuck_when_people_have_to_hear_of_it(
+    known: GrantState, error: DzgrantError, when: datetime, state: GrantState | None, told: bool
+) -> None:
+    before = replace(record("orders", "a", state=known), reason=str(error))
+    found = Findings(claims=[claim("orders", "a")], records={before.path.key: before})
+    found.wait({before.path: error}, when)
+    assert found.suspended == [GrantOutcome(path=before.path, state=state, reason=str(error))]
+    assert found.stuck == ({before.path.key: str(error)} if told else {})
+
+
+@pytest.mark.parametrize(
+    ("known", "error", "when", "state", "told"),
+    [
+        (GrantState.REVOKING, HEALS, NOW, GrantState.REVOKING, False),
+        (GrantState.REVOKING, HEALS, LATER, GrantState.STUCK_REVOKE, True),
+        (GrantState.REVOKING, MENDS, NOW, GrantState.STUCK_REVOKE, True),
+        (GrantState.STUCK_REVOKE, HEALS, NOW, GrantState.STUCK_REVOKE, False),
+        (GrantState.GRANTED, MENDS, NOW, GrantState.STUCK_REVOKE, True),
+    ],
+)
+def test_a_revoke_that_waits_is_stuck_when_people_have_to_hear_of_it(
+    known: GrantState, error: DzgrantError, when: datetime, state: GrantState, told: bool
+) -> None:
+    before = replace(record("orders", state=known), reason=str(error))
+    found = surveyed(claim("orders", "ended"), records=(before,))
+    found.wait(dict.fromkeys(found.leaving, error), when)
+    assert found.suspended == [GrantOutcome(path=before.path, state=state, reason=str(error))]
+    assert found.stuck == ({before.path.key: str(error)} if told else {})
+
+
+def test_another_reason_is_told_where_a_person_must_act_and_not_where_the_weather_changed() -> None:
+    before = replace(record("orders", "a", state=GrantState.STUCK_GRANT), reason="the password is wrong")
+    for error, told in ((MENDS, {before.path.key: str(MENDS)}), (HEALS, {})):
+        found = Findings(claims=[claim("orders", "a")], records={before.path.key: before})
+        found.wait({before.path: error}, NOW)
+        assert found.stuck == told
+
+
+def test_what_people_could_not_be_told_is_told_when_it_is_tried_again() -> None:
+    granting, granted = record("orders", "a", state=GrantState.GRANTING), record("items", "a")
+    found = Findings(claims=[], records={one.path.key: one for one in (granting, granted)})
+    found.wait({granting.path: MENDS, granted.path: MENDS}, NOW)
+    found.hush()
+    assert found.suspended == [
+        GrantOutcome(path=granting.path, state=GrantState.GRANTING, reason=str(MENDS)),
+        GrantOutcome(path=granted.path, state=None, reason=None),
+    ]

@@ -6,12 +6,13 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from dzgrant.errors import Misconfigured
-from dzgrant.ledger import Claim, HistoryRecord, Refusal, items
+from dzgrant.ledger import Claim, GrantOutcome, HistoryRecord, Refusal, items
+from dzgrant.ledger.writes import outcomes
 from dzgrant.model import (
     WHOLE,
     AccountId,
@@ -33,6 +34,7 @@ from dzgrant.model import (
     Table,
     TablePath,
 )
+from tests.model import items as model_items
 
 if TYPE_CHECKING:
     from dzgrant.ledger.items import Item
@@ -176,3 +178,42 @@ def test_a_damaged_item_is_named(golden: dict[tuple[str, str], Item], damage: di
         del item["principal"]
     with pytest.raises(Misconfigured, match=r"ENVIRONMENT#env1 GRANT#.* is damaged"):
         items.grant_record(item)  # type: ignore[arg-type]  # damaged on purpose
+
+
+def moved(item: Item, state: GrantState, *, by: Literal["old", "new"] = "new") -> Item:
+    """The grant's item after an outcome; the code before knew nothing of `stuck`, and left it as it was."""
+    stuck = item.get("stuck")
+    (write,) = outcomes(PRINCIPAL, [GrantOutcome(path=ORDERS, state=state, reason="it waits")], WHEN)
+    key = f"{write.key.pk}|{write.key.sk}"
+    found: dict[str, Item] = json.loads(model_items.written(json.dumps({key: item}), [write]))
+    return found[key] if by == "new" else {**found[key], **({"stuck": stuck} if stuck else {})}
+
+
+@pytest.mark.parametrize(
+    ("stuck", "calm"),
+    [(GrantState.STUCK_GRANT, GrantState.GRANTING), (GrantState.STUCK_REVOKE, GrantState.REVOKING)],
+)
+def test_a_grant_that_is_stuck_is_read_by_the_code_before(
+    golden: dict[tuple[str, str], Item], stuck: GrantState, calm: GrantState
+) -> None:
+    """It knows five states, reads `v` 1, and leaves alone what it does not know."""
+    item = golden["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.orders"]
+    written = moved(item, stuck)
+    assert (written["state"], written["v"]) == (items.text(calm), items.number(1))
+    assert set(written) - set(moved(item, calm)) == {"stuck"}
+    found = items.grant_record(written)
+    assert (found.state, found.stuck, found.since) == (stuck, True, WHEN)
+
+
+@pytest.mark.parametrize("by", ["old", "new"])
+def test_what_goes_on_is_not_stuck_any_more_whichever_code_moved_it(
+    golden: dict[tuple[str, str], Item], by: Literal["old", "new"]
+) -> None:
+    item = golden["ENVIRONMENT#env1", f"GRANT#{SOURCE.key}#public.orders"]
+    granted = moved(moved(item, GrantState.STUCK_GRANT), GrantState.GRANTED, by=by)
+    assert ("stuck" in granted) is (by == "old")
+    assert items.grant_record(granted).state is GrantState.GRANTED
+    assert items.grant_record(moved(granted, GrantState.REVOKING, by=by)).state is GrantState.REVOKING
+    # A claim that ends turns a stuck grant into a revoke that has only begun.
+    ended = {name: value for name, value in moved(item, GrantState.STUCK_GRANT).items() if name != "subscriptions"}
+    assert items.grant_record(ended).state is GrantState.REVOKING

@@ -47,6 +47,9 @@ SCHEMA = 1
 FILTERED = 2
 """The version of a grant's item from its first filtered subscription on."""
 
+STUCK = {GrantState.STUCK_GRANT: GrantState.GRANTING, GrantState.STUCK_REVOKE: GrantState.REVOKING}
+"""What a grant that is stuck has for `state`, which older code knows; the same once more in `stuck` says that it is."""
+
 _TABLES = "_tables"
 _SCOPE = "scope_"
 _SCOPES = TypeAdapter(Scope)
@@ -192,6 +195,8 @@ def grant_record(item: Item) -> GrantRecord:
     since = f"{state.lower()}_at"
     if "subscriptions" not in item and state in (GrantState.GRANTING, GrantState.GRANTED):
         state, since = GrantState.REVOKING, "updated_at"
+    # Older code moves on without a word of `stuck`: it counts only for the state that it was written for.
+    state = next((stuck for stuck, of in STUCK.items() if of is state and _text(item, "stuck") == of), state)
     record = GrantRecord(
         principal=_principal(item),
         path=TablePath(name=item["path"]["S"]),

@@ -334,6 +334,11 @@ class Ledger:
         wish = listing.Filter(subscription=subscription, environment=environment, project=project, source=source, state=state)
         return listing.find(self._store, wish)
 
+    def waiting(self) -> AsyncIterator[GrantRecord]:
+        """What is on its way, stuck or not. Eventually consistent; without a revoke that was cut off before it could say
+        anything, which `find` knows."""
+        return listing.waiting(self._store)
+
     def every_principal(self) -> AsyncIterator[PrincipalRecord]:
         """All of which something may be left. Eventually consistent."""
         return listing.principals(self._store)

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from dzgrant.ledger.items import Item
 
 _LIVE = (GrantState.FAILED, GrantState.REVOKING, GrantState.GRANTING, GrantState.GRANTED)
+_WRITTEN = {
+    # A revoke that was cut off before it could say anything has lost its subscriptions, and its state is what it was.
+    GrantState.REVOKING: (GrantState.REVOKING, GrantState.GRANTING, GrantState.GRANTED),
+    **{stuck: (of,) for stuck, of in items.STUCK.items()},
+}
+"""The states that the items have which read as this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,12 @@ async def find(store: Store, wish: Filter) -> AsyncIterator[GrantRecord]:
         found = _ended(items.history(item)) if wish.state is GrantState.REVOKED else items.grant_record(item)
         if wish.fits(found):
             yield found
+
+
+async def waiting(store: Store) -> AsyncIterator[GrantRecord]:
+    for state in items.STUCK.values():
+        async for item in store.query(state, keys.GRANT, attribute="state"):
+            yield items.grant_record(item)
 
 
 async def principals(store: Store) -> AsyncIterator[PrincipalRecord]:
@@ -101,7 +113,7 @@ def _places(wish: Filter) -> list[tuple[str, str]]:
         return [("source", wish.source)]
     if wish.project is not None:
         return [("project", wish.project)]
-    return [("state", state) for state in (_LIVE if wish.state is None else (wish.state,))]
+    return [("state", state) for state in (_LIVE if wish.state is None else _WRITTEN.get(wish.state, (wish.state,)))]
 
 
 def _ended(record: HistoryRecord) -> GrantRecord:

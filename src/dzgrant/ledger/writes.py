@@ -193,9 +193,14 @@ def _grant(principal: Principal, outcome: GrantOutcome, now: datetime) -> Write:
     first: dict[str, Value] = {}
     forgotten: tuple[str, ...] = ()
     if outcome.state is not None:
-        sets["state"] = items.text(outcome.state)
-        first[f"{outcome.state.lower()}_at"] = items.moment(now)
-        forgotten = (*_FORGETS[outcome.state], "reason")
+        state = items.STUCK.get(outcome.state, outcome.state)
+        sets["state"] = items.text(state)
+        first[f"{state.lower()}_at"] = items.moment(now)
+        forgotten = (*_FORGETS[state], "reason")
+        if outcome.state in items.STUCK:
+            sets["stuck"] = items.text(state)
+        else:
+            forgotten += ("stuck",)
     if outcome.table is not None:
         readable = _readable(outcome)
         sets |= readable

@@ -7,7 +7,6 @@ other wants nothing, whatever the event said. So duplicate, late and reordered e
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,14 +14,13 @@ from functools import partial
 from typing import TypeVar
 
 from dzgrant.catalog import Catalog, EnvironmentState, SubscriptionGrant
-from dzgrant.errors import DzgrantError, EnvironmentEnded, Misconfigured, Refused, Transient, Unenforceable
+from dzgrant.errors import DzgrantError, EnvironmentEnded, Refused, Transient, Unenforceable
 from dzgrant.intake.events import EnvironmentHint, Hint, SubscriptionGrantHint, SubscriptionHint
 from dzgrant.ledger import Claim, Ledger
 from dzgrant.model import Environment, Subscription, SubscriptionStatus, Wanted
 from dzgrant.reporting import GrantStatus, Reporter
 from dzgrant.saga.extender import Extender
 from dzgrant.saga.journey import Journey
-from dzgrant.saga.outcomes import tell_stuck
 from dzgrant.saga.runner import Runner
 
 # In one journey: its steps do the tables one after the other within one bound, and one transaction holds them all.
@@ -288,7 +286,7 @@ class Converge:
         async def one(group: Sequence[C]) -> None:
             try:
                 for start in range(0, len(group), _TABLES_AT_ONCE):
-                    journey = await self._moved(group[start : start + _TABLES_AT_ONCE], move)
+                    journey = await move(group[start : start + _TABLES_AT_ONCE])
                     errors.extend((journey.found.refused | journey.found.waiting)[path] for path in journey.found.failed)
             except EnvironmentEnded as ended:
                 place = group[0].principal.environment
@@ -308,14 +306,6 @@ class Converge:
                 tasks.create_task(paced(group))
         if errors:
             raise _worst(errors)
-
-    async def _moved(self, group: Sequence[C], move: Callable[[Sequence[C]], Awaitable[Journey]]) -> Journey:
-        began = time.monotonic()
-        try:
-            return await move(group)
-        except Misconfigured as error:
-            await tell_stuck(self._reporter, group[0], error, time.monotonic() - began)
-            raise
 
 
 async def _one_by_one(works: Sequence[Callable[[], Awaitable[None]]]) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from dzgrant.engines.contract import LoginState, Reach
-from dzgrant.errors import Misconfigured, Refused
+from dzgrant.errors import DzgrantError, Misconfigured, Refused
 from dzgrant.ledger import Claim, GrantOutcome
-from dzgrant.model import WHOLE, GrantRecord, GrantState, Scope, Table, TablePath
+from dzgrant.model import PATIENCE, WHOLE, GrantRecord, GrantState, Scope, Table, TablePath
+
+_GRANT = (GrantState.GRANTING, GrantState.STUCK_GRANT)
+_REVOKE = (GrantState.REVOKING, GrantState.STUCK_REVOKE)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +37,10 @@ class Findings:
     """What the login may go on reading."""
     narrowing: dict[TablePath, Table] = field(default_factory=dict)
     """Tables that stay, and of which less may be approved than before."""
+    suspended: list[GrantOutcome] = field(default_factory=list)
+    """What becomes of the tables that wait."""
+    stuck: dict[str, str] = field(default_factory=dict)
+    """Keys of those that people have to hear of, and why: they can't go on, or for another reason than before."""
 
     @property
     def paths(self) -> tuple[TablePath, ...]:
@@ -102,9 +110,27 @@ class Findings:
         views = {*map(self.view, self.given), *(record.readable for record in living)}
         return login is not None and not {*login.tables} <= self.keep | views
 
-    def suspended(self, path: TablePath) -> GrantState | None:
-        """The state of a table that waits; None: as it was."""
-        return GrantState.GRANTING if path in self.closed else None
+    def wait(self, why: Mapping[TablePath, DzgrantError], now: datetime) -> None:
+        """Notes what becomes of the tables that these errors stop, and what of it people have to hear."""
+        for path, error in why.items():
+            record, reason, for_person = self.records[path.key], str(error), isinstance(error, Misconfigured)
+            leaving = path in self.leaving
+            works = record.state is GrantState.GRANTED and path not in self.closed and not leaving
+            overdue = record.state in (GrantState.GRANTING, GrantState.REVOKING) and now - record.since >= PATIENCE
+            stuck = not works and (for_person or record.stuck or overdue)
+            calm, worried = _REVOKE if leaving else _GRANT
+            state = None if works else worried if stuck else calm
+            if (stuck and state is not record.state) or (for_person and reason != record.reason):
+                self.stuck[path.key] = reason
+            self.suspended.append(GrantOutcome(path=path, state=state, reason=reason))
+
+    def hush(self) -> None:
+        """People could not be told: what they should hear of is left as one that they were not told of."""
+        calm = {worried: calm for calm, worried in (_GRANT, _REVOKE)}
+        for at, one in enumerate(self.suspended):
+            if one.path.key in self.stuck:
+                untold = replace(one, state=calm[one.state]) if one.state in calm else replace(one, reason=None)
+                self.suspended[at] = untold
 
     def view(self, path: TablePath) -> Table | None:
         """What is read for a table that was granted, where that is not the table itself."""
@@ -123,8 +149,7 @@ class Findings:
             yield self._granted(GrantOutcome(path=path, state=None, subscriptions=self._wanting(path)))
         for path, refused in self.refused.items():
             yield GrantOutcome(path=path, state=GrantState.FAILED, reason=str(refused), subscriptions=self._wanting(path))
-        for path, error in self.waiting.items():
-            yield GrantOutcome(path=path, state=self.suspended(path), reason=str(error))
+        yield from self.suspended
 
     def revoked(self) -> Iterator[GrantOutcome]:
         """REVOKE: as `granted`; also what was leaving before and was never settled, for it went along."""

@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+import structlog
+
 from dzgrant.engines.contract import Database, Dropped, LoginState, Owner, Reach
 from dzgrant.engines.filters import is_whole
-from dzgrant.errors import AdminRejected, ConsumerRejected, Misconfigured, PasswordRejected, Refused
+from dzgrant.errors import AdminRejected, ConsumerRejected, DzgrantError, Misconfigured, PasswordRejected, Refused
 from dzgrant.ledger import GrantOutcome, Lease, Settlement
 from dzgrant.model import (
     Arn,
@@ -37,6 +39,8 @@ from dzgrant.saga.step import Means, bounded
 from dzgrant.secrets import Opening
 
 T = TypeVar("T")
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Journey:
@@ -61,6 +65,7 @@ class Journey:
         self.progress = progress
         self.found = found
         self.dropped: Dropped | None = None
+        self.suspended = False
         self._disabled: dict[str, Dropped] = {}
         self._fresh = False
         self._means = means
@@ -342,19 +347,34 @@ class Journey:
             self.progress = replace(self.progress, done=self.progress.done | {Effect.REVOKE_SELECT})
 
     async def _tell(self) -> None:
+        await self._wait(self.found.waiting)
         await self._told(self)
 
     async def _settle(self) -> None:
         outcomes = self.found.revoked if self.progress.aim is Aim.REVOKE else self.found.granted
         await self._means.ledger.settle(self._lease, self._settlement(tuple(outcomes())))
 
-    async def suspend(self, reason: str) -> None:
-        """Gives the lease back with the work undone, and says why in the ledger. Best effort: the message comes again."""
+    async def suspend(self, error: DzgrantError) -> None:
+        """Gives the lease back with the work undone, and says why in the ledger, and to people where they have to act.
+
+        Best effort: the message comes again. What people could not be told is not called stuck: so they are told then.
+        """
         staying = self.found.paths if self.progress.aim is Aim.GRANT else tuple(self.found.narrowing)
-        waiting = {path: self.found.suspended(path) for path in staying}
-        waiting |= dict.fromkeys(self.found.leaving, GrantState.REVOKING)
-        grants = tuple(GrantOutcome(path=path, state=state, reason=reason) for path, state in waiting.items())
-        await self._means.ledger.settle(self._lease, self._settlement(grants, finished=False))
+        await self._wait({path: self.found.waiting.get(path, error) for path in (*staying, *self.found.leaving)})
+        self.suspended = True
+        try:
+            await self._told(self)
+        except DzgrantError as untold:
+            log.warning("outcome_not_told", principal=self.principal.id, error=str(untold))
+            self.found.hush()
+        await self._means.ledger.settle(self._lease, self._settlement(tuple(self.found.suspended), finished=False))
+
+    async def _wait(self, why: Mapping[TablePath, DzgrantError]) -> None:
+        self.found.suspended.clear()
+        self.found.stuck.clear()
+        if why:
+            await self._read_records()
+            self.found.wait(why, datetime.now(UTC))
 
     def _settlement(self, grants: tuple[GrantOutcome, ...], *, finished: bool = True) -> Settlement:
         state = self._lease.record.state

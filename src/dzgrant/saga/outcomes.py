@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from dzgrant.errors import DzgrantError
-from dzgrant.ledger import Claim
-from dzgrant.model import TablePath, Wanted
+from dzgrant.model import TablePath
 from dzgrant.reporting import Outcome, OutcomeKind, Reporter
 from dzgrant.saga.journey import Journey
 from dzgrant.saga.road import Aim
@@ -18,21 +16,6 @@ async def tell(reporter: Reporter, journey: Journey) -> None:
     """Reports every table of a journey. Raises what `Reporter.outcome` raises: the work is then done again."""
     for outcome in _outcomes(journey):
         await reporter.outcome(outcome)
-
-
-async def tell_stuck(reporter: Reporter, claim: Claim | Wanted, error: DzgrantError, seconds: float) -> None:
-    """Reports that it can't go on until a person has done something."""
-    await reporter.outcome(
-        Outcome(
-            kind=OutcomeKind.STUCK,
-            aim="grant" if isinstance(claim, Wanted) else "revoke",
-            principal=claim.principal,
-            table=str(claim.path),
-            subscription=claim.subscription,
-            reason=str(error),
-            seconds=seconds,
-        )
-    )
 
 
 async def tell_rotated(reporter: Reporter, rotation: Rotation) -> None:
@@ -52,28 +35,42 @@ async def tell_rotated(reporter: Reporter, rotation: Rotation) -> None:
 
 def _outcomes(journey: Journey) -> Iterator[Outcome]:
     found, seconds = journey.found, time.monotonic() - journey.began
-    for claim in found.claims:
-        failure = found.refused.get(claim.path) or found.waiting.get(claim.path)
-        reach = found.reach[claim.path] if claim.path in found.given else None
+    for path, subscription in _tables(journey):
+        if (kind := _kind(journey, path)) is None:
+            continue
+        refused = found.refused.get(path)
+        reach = found.reach[path] if path in found.given else None
         yield Outcome(
-            kind=_kind(journey, claim.path),
+            kind=kind,
             aim=journey.progress.aim.value,
             principal=journey.principal,
             login=journey.login,
-            table=str(found.tables.get(claim.path, claim.path)),
-            subscription=claim.subscription,
-            reason=str(failure) if failure else journey.dropped.detail if journey.dropped else None,
+            table=str(found.tables.get(path, path)),
+            subscription=subscription,
+            reason=found.stuck.get(path.key)
+            or (str(refused) if refused else journey.dropped.detail if journey.dropped else None),
             login_outcome=journey.dropped.outcome if journey.dropped else None,
             readable_through=reach.through if reach else None,
-            readable=str(view) if reach and (view := found.view(claim.path)) else None,
+            readable=str(view) if reach and (view := found.view(path)) else None,
             columns=reach.readable.columns if reach else None,
             seconds=seconds,
         )
 
 
-def _kind(journey: Journey, path: TablePath) -> OutcomeKind:
-    if journey.progress.aim is Aim.REVOKE:
-        return OutcomeKind.KEPT if path.key in journey.found.kept else OutcomeKind.REVOKED
-    if path in journey.found.waiting:
+def _tables(journey: Journey) -> Iterator[tuple[TablePath, str | None]]:
+    """With the subscriptions; a table that an earlier revoke left, and that is stuck, has none any more."""
+    found, claimed = journey.found, {claim.path.key for claim in journey.found.claims}
+    yield from ((claim.path, claim.subscription) for claim in found.claims)
+    yield from ((path, None) for path in found.leaving if path.key in found.stuck and path.key not in claimed)
+
+
+def _kind(journey: Journey, path: TablePath) -> OutcomeKind | None:
+    """None: there is nothing to tell of it, or nothing new."""
+    found = journey.found
+    if path.key in found.stuck:
         return OutcomeKind.STUCK
-    return OutcomeKind.FAILED if path in journey.found.refused else OutcomeKind.GRANTED
+    if journey.suspended or path in found.waiting:
+        return None
+    if journey.progress.aim is Aim.REVOKE:
+        return OutcomeKind.KEPT if path.key in found.kept else OutcomeKind.REVOKED
+    return OutcomeKind.FAILED if path in found.refused else OutcomeKind.GRANTED

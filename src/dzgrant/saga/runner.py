@@ -161,7 +161,7 @@ class Runner:
     async def _suspend(self, journey: Journey, error: DzgrantError) -> None:
         """Says in the ledger what it waits for. Where the ledger itself is what failed, the lease is left to expire."""
         try:
-            await journey.suspend(str(error))
+            await journey.suspend(error)
         except DzgrantError as unwritten:
             log.warning("suspension_not_recorded", principal=journey.principal.id, error=str(unwritten))
 
