@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -202,6 +203,7 @@ async def test_resubscribing_within_the_recovery_window_restores_with_a_new_pass
 ) -> None:
     first = await secrets.keep_producer(principal, ADMIN)
     copy = await secrets.keep_consumer(principal, first.credentials)
+    await secrets.put_pending(principal, ADMIN, principal.login)
     await secrets.delete_producer(principal, ADMIN, first.arn)
     await secrets.delete_consumer(principal, copy)
     assert await scheduled(producer, names(principal)[0])
@@ -210,10 +212,32 @@ async def test_resubscribing_within_the_recovery_window_restores_with_a_new_pass
     second = await secrets.keep_producer(principal, ADMIN)
     assert second.fresh
     assert password(second) != password(first)
+    # A rotation would go on with what is pending.
+    versions = await secrets.versions(principal, ADMIN)
+    assert versions
+    assert versions.pending is None
     await secrets.share(principal, ADMIN, second.arn)
     await secrets.keep_consumer(principal, await secrets.read_shared(principal, second.arn))
     assert await secrets.read_consumer(principal) == second.credentials
     assert not await scheduled(producer, names(principal)[0])
+
+
+async def test_a_password_of_an_earlier_life_is_replaced(
+    secrets: Secrets, producer: SecretsManagerClient, principal: Principal
+) -> None:
+    """Whoever restored the secret got no further; the ledger says when this life began."""
+    first = await secrets.keep_producer(principal, ADMIN)
+    await secrets.put_pending(principal, ADMIN, principal.login)
+    await secrets.delete_producer(principal, ADMIN, first.arn)
+    await producer.restore_secret(SecretId=first.arn)
+    kept = await secrets.keep_producer(principal, ADMIN, since=datetime.now(UTC) - timedelta(minutes=1))
+    assert kept.credentials == first.credentials
+    second = await secrets.keep_producer(principal, ADMIN, since=datetime.now(UTC) + timedelta(minutes=1))
+    assert second.fresh
+    assert password(second) != password(first)
+    versions = await secrets.versions(principal, ADMIN)
+    assert versions
+    assert (versions.current.credentials, versions.pending) == (second.credentials, None)
 
 
 async def test_a_secret_without_a_usable_value_gets_one(

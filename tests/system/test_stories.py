@@ -145,6 +145,20 @@ async def test_subscribing_again_while_the_secret_is_scheduled_for_deletion(stor
     await story.nothing_left(second.credentials)
 
 
+async def test_a_secret_that_came_back_has_a_new_password_whatever_failed_then(story: Story) -> None:
+    orders = await story.play.create_table("orders")
+    subscription = await story.granted(orders)
+    first = story.secret()
+    story.revoke(subscription)
+    await story.cloud.settled()
+
+    # As often as the SDK asks.
+    story.cloud.control.do(c.Fail(times=4, match=c.Match(operations=("PutSecretValue",))))
+    await story.granted(orders)
+    await story.reads(orders, of=(orders,))
+    assert story.secret().credentials.password != first.credentials.password
+
+
 async def test_of_two_subscriptions_to_one_table_the_last_to_end_takes_the_access(story: Story) -> None:
     orders = await story.play.create_table("orders")
     listing, other = story.publish(orders), story.publish(orders)

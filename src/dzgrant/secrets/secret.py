@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
@@ -29,6 +30,8 @@ MARK = "dzgrant"
 _ENGINE_WORDS = {"postgresql": "postgres"}
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _NOTHING: Mapping[str, str] = {}
+# What the worker's clock and AWS's may differ by.
+_CLOCKS = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,8 @@ class Kept:
     fresh: bool
     objects: Mapping[str, str] = field(default_factory=dict)
     """The views that the consumer reads for tables, `<schema>.<name>` for `<schema>.<name>`; only its own copy names them."""
+    since: datetime | None = None
+    """When it was written; None where that was not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +94,11 @@ class Secret:
         # A source's key is 16 hex digits: no name ends in a hyphen and six characters, which would read as an ARN's suffix.
         self.name = f"dzgrant/{side}/{principal.environment.id}/{principal.source.key}"
 
-    async def keep(self, credentials: Opening, objects: Mapping[str, str] = _NOTHING) -> Kept:
-        """Makes the secret with these credentials, or finds what is there; one that was to be deleted comes back with them."""
+    async def keep(self, credentials: Opening, objects: Mapping[str, str] = _NOTHING, *, since: datetime | None = None) -> Kept:
+        """Makes the secret with these credentials, or finds what is there; one that was to be deleted comes back with them.
+
+        `since`: what was written before is of an earlier life, and is not kept.
+        """
         key = {"KmsKeyId": self._key} if self._key else {}
         try:
             made = await self._client.create_secret(
@@ -103,10 +111,10 @@ class Secret:
         except AwsError as error:
             if code(error) not in ("ResourceExistsException", "InvalidRequestException"):
                 raise self._explained(error, "made") from error
-            return await self._reclaimed(credentials, objects)
+            return await self._reclaimed(credentials, objects, since)
         return Kept(arn=Arn(made["ARN"]), credentials=credentials, fresh=True, objects=objects)
 
-    async def _reclaimed(self, credentials: Opening, objects: Mapping[str, str]) -> Kept:
+    async def _reclaimed(self, credentials: Opening, objects: Mapping[str, str], since: datetime | None) -> Kept:
         """What is there under the name, mended; it gets these credentials when it has none that can be used."""
         found = await self._look()
         if found is None:
@@ -124,6 +132,10 @@ class Secret:
         if not self._tags().items() <= found.tags.items():
             await self._ask(self._client.tag_resource(SecretId=self.name, Tags=_listed(self._tags())), "tagged")
         current = None if found.scheduled else await self.read()
+        if current and since and current.since and current.since < since - _CLOCKS:
+            # Whoever restored it got no further.
+            await self._unlabel(found.pending)
+            current = None
         if current and isinstance(current.credentials, type(credentials)):
             return current
         return await self.put(credentials, objects)
@@ -157,7 +169,9 @@ class Secret:
         credentials = _credentials(found)
         if found is None or credentials is None or credentials.username not in self._principal.logins:
             return None
-        return Kept(arn=Arn(answer["ARN"]), credentials=credentials, fresh=False, objects=found.objects)
+        return Kept(
+            arn=Arn(answer["ARN"]), credentials=credentials, fresh=False, objects=found.objects, since=answer["CreatedDate"]
+        )
 
     async def versions(self) -> Versions | None:
         """None when the secret is not there, or holds no password in use."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -33,15 +34,18 @@ class Secrets:
         self._recovery_days = settings.secret_recovery_days
         self._iam_sources = settings.iam_sources
 
-    async def keep_producer(self, principal: Principal, admin: Admin, logins: Sequence[str] = ()) -> Kept:
+    async def keep_producer(
+        self, principal: Principal, admin: Admin, logins: Sequence[str] = (), *, since: datetime | None = None
+    ) -> Kept:
         """The producer secret, made where there is none. One that exists keeps its password: a login may have it.
 
-        `logins`: those that it may hold, the one in use first; none: the principal's first alone.
+        `logins`: those that it may hold, the one in use first; none: the principal's first alone. `since`: a password that
+        was written before is replaced; whoever could read the secret in an earlier life may know it.
         """
         logins = logins or (principal.login,)
         producer = await self._producer(principal, admin)
         new = self._new(principal, logins[0])
-        kept = await producer.keep(new)
+        kept = await producer.keep(new, since=since)
         return kept if kept.credentials.username in logins else await producer.put(new, _NOTHING)
 
     async def renew_producer(self, principal: Principal, admin: Admin, login: str | None = None) -> Kept:
