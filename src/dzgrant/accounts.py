@@ -6,6 +6,8 @@ Reaching AWS is the SDK's own configuration and nothing else: AWS_REGION, AWS_EN
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,7 +44,10 @@ AwsError = (ClientError, BotoCoreError, ResponseParserError)
 
 # Chained roles live for an hour at most, whatever is asked for (STS AssumeRole, "role chaining").
 _ROLE_SECONDS = 3600
-_MAX_PLACES = 512
+_MOST = 512
+"""Clients of other accounts, and sessions: an organisation has more places than a small task has memory for."""
+_AT_MOST_SECONDS = 600.0
+"""Longer than anybody keeps such a client: each piece of work asks for it anew, and its calls are bounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +66,11 @@ class Accounts:
         self._home = get_session()
         # Every other SDK, and ECS and Lambda, speak of AWS_REGION; botocore alone reads AWS_DEFAULT_REGION only.
         self._home.session_var_map["region"] = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
-        self._sessions: LRUCache[tuple[Role, AccountId], AioSession] = LRUCache(_MAX_PLACES)
-        self._clients: dict[tuple[_Place, str], Any] = {}
+        self._sessions: LRUCache[tuple[Role, AccountId], AioSession] = LRUCache(_MOST)
+        # Those of this account are a few, and are kept by whoever has one.
+        self._here: dict[str, Any] = {}
+        self._clients: LRUCache[tuple[_Place, str], Any] = LRUCache(_MOST)
+        self._leaving: deque[tuple[float, Any]] = deque()
         self._opening = asyncio.Lock()
         # The long poll of the queue has a client (and so a pool) of its own; see `sqs`.
         self._config = AioConfig(
@@ -83,8 +91,12 @@ class Accounts:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._exit.aclose()
+        for client in (*self._clients.values(), *(client for _, client in self._leaving)):
+            self._exit.push_async_callback(client.close)
         self._clients.clear()
+        self._leaving.clear()
+        self._here.clear()
+        await self._exit.aclose()
 
     async def datazone(self) -> DataZoneClient:
         """DataZone of the domain's account, where the worker runs."""
@@ -149,24 +161,36 @@ class Accounts:
 
     async def _client(self, service: str, place: _Place) -> Any:
         key = (place, service)
-        if (client := self._clients.get(key)) is not None:
+        if (client := self._here.get(service) if place == _HOME else self._clients.get(key)) is not None:
             return client
         async with self._opening:
+            if not (place.role and place.account and place.region):
+                return await self._of_here(service)
             if (client := self._clients.get(key)) is not None:
                 return client
-            session = self._home
-            if place.role and place.account and place.region:
-                self.admit(place.account, place.region)
-                session = await self._assumed(place.role, place.account, place.region)
-            try:
-                create: Any = session.create_client  # typed by 400 literal overloads; the callers above say the types
-                client = await self._exit.enter_async_context(create(service, region_name=place.region, config=self._config))
-            except (NoRegionError, NoCredentialsError) as error:
-                raise Misconfigured(
-                    f"no {service} client: {error}", do="set AWS_REGION and give the process AWS credentials"
-                ) from None
-            self._clients[key] = client
+            session = await self._assumed(place.role, place.account, place.region)
+            while self._leaving and self._leaving[0][0] < time.monotonic():
+                await self._leaving.popleft()[1].close()
+            if len(self._clients) >= _MOST:
+                # Whoever has it may be in the midst of a call.
+                self._leaving.append((time.monotonic() + _AT_MOST_SECONDS, self._clients.popitem()[1]))
+            client = self._clients[key] = await self._opened(session, service, place.region)
             return client
+
+    async def _of_here(self, service: str) -> Any:
+        if (client := self._here.get(service)) is None:
+            client = self._here[service] = await self._opened(self._home, service, None)
+            self._exit.push_async_callback(client.close)
+        return client
+
+    async def _opened(self, session: AioSession, service: str, region: Region | None) -> Any:
+        create: Any = session.create_client  # typed by 400 literal overloads; the callers above say the types
+        try:
+            return await create(service, region_name=region, config=self._config).__aenter__()
+        except (NoRegionError, NoCredentialsError) as error:
+            raise Misconfigured(
+                f"no {service} client: {error}", do="set AWS_REGION and give the process AWS credentials"
+            ) from None
 
     async def _assumed(self, role: Role, account: AccountId, region: Region) -> AioSession:
         key = (role, account)
@@ -174,7 +198,7 @@ class Accounts:
             return session
         role_arn = self.role_arn(role, account, region)
         external_id = self._settings.external_id
-        sts: STSClient = await self._exit.enter_async_context(self._home.create_client("sts", config=self._config))
+        sts: STSClient = await self._of_here("sts")
 
         # aiobotocore's own refresher works once: its second refresh awaits a spent coroutine (aiobotocore 3.10.0).
         async def refresh() -> dict[str, str]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
+from types_aiobotocore_secretsmanager import SecretsManagerClient
 
-from dzgrant.accounts import AwsFailure, classify, code
+from dzgrant.accounts import Accounts, AwsFailure, classify, code
 from dzgrant.errors import DzgrantError, Misconfigured, Refused, Transient
+from dzgrant.model import AccountId, Region
+from dzgrant.settings import Settings
 
 _URL = "https://glue.eu-central-1.amazonaws.com"
 
@@ -82,3 +88,25 @@ def test_no_is_final_only_where_aws_says_so_and_nothing_can_be_done(
     error = classify(answer(found), "the table can't be read", do=do)
     assert type(error) is meaning
     assert str(error).startswith(f"the table can't be read: {found}: as AWS puts it; {do or 'report it'}")
+
+
+async def test_clients_of_other_accounts_are_bounded_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dzgrant.accounts._MOST", 2)
+    monkeypatch.setattr("dzgrant.accounts._AT_MOST_SECONDS", 0.0)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    settings = Settings(
+        queue_url="http://queue.invalid", table="ledger", producer_role_name="producer", consumer_role_name="consumer"
+    )
+    async with Accounts(settings) as accounts:
+
+        async def opened(number: int) -> SecretsManagerClient:
+            return await accounts.secrets("consumer", AccountId(f"{number:012}"), Region("eu-central-1"))
+
+        kept, gone = await opened(1), weakref.ref(await opened(2))
+        for number in (3, 4):
+            assert await opened(1) is kept
+            await opened(number)
+        gc.collect()
+        assert gone() is None
+        assert await opened(1) is kept
+        assert await accounts.dynamodb() is await accounts.dynamodb()
