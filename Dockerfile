@@ -22,10 +22,11 @@ FROM build AS build-demo
 RUN pip --python /opt/dzgrant install --require-hashes -r requirements/local.txt
 
 FROM ${PYTHON} AS system
-# What Microsoft's ODBC driver, which comes in a wheel, needs of the system. The interpreter's own pip is not needed.
+# What Microsoft's ODBC driver, which comes in a wheel, needs of the system. The interpreter's own pip goes.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libgssapi-krb5-2 libodbc2 libodbcinst2 \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
+ && rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/ensurepip /usr/local/lib/python3*/site-packages/pip* \
  && groupadd --gid 10001 dzgrant \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin dzgrant
 ENV PATH=/opt/dzgrant/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

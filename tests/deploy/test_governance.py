@@ -25,6 +25,7 @@ def example(path: Path) -> dict[str, str]:
     return given
 
 
+_KEY = "arn:aws:kms:eu-central-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 PRODUCTION = example(DEPLOY / "ecs" / "parameters.production.json")
 
 
@@ -99,9 +100,22 @@ def test_the_rule_passes_the_events_that_the_worker_knows(made: dict[str, dict[s
     assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
 
 
+def test_no_queue_is_in_the_clear_and_redrive_is_the_last_resort(made: dict[str, dict[str, Any]]) -> None:
+    with_key = resources(load(TEMPLATE), PRODUCTION | {"KmsKeyArn": _KEY})
+    for queue in ("Events", "DeadLetters", "RuleDeadLetters"):
+        assert made[queue]["SqsManagedSseEnabled"] is True
+        assert with_key[queue]["Properties"]["KmsMasterKeyId"] == _KEY
+        assert made[queue]["MessageRetentionPeriod"] == 1209600
+    assert made["Events"]["RedrivePolicy"] == {"deadLetterTargetArn": "<DeadLetters.Arn>", "maxReceiveCount": 1000}
+    encrypted = {it["Sid"] for it in with_key["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]}
+    assert "KeyOfTheQueues" in encrypted
+
+
 def test_the_ledger_outlasts_its_stack() -> None:
     ledger = load(TEMPLATE)["Resources"]["Ledger"]
     assert ledger["DeletionPolicy"].startswith("Retain")
+    assert resources(load(TEMPLATE), PRODUCTION)["Ledger"]["Properties"]["DeletionProtectionEnabled"] == "true"
+    assert ledger["Properties"]["SSESpecification"] == {"SSEEnabled": True}
     assert ledger["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert ledger["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
     assert "TimeToLiveSpecification" not in ledger["Properties"]
@@ -123,6 +137,79 @@ def test_the_container_runs_as_its_image_promises(made: dict[str, dict[str, Any]
     assert spelled
     assert [int(it) for it in spelled.groups()[:4]] == [check[it] for it in ("Interval", "Timeout", "StartPeriod", "Retries")]
     assert ["CMD", *json.loads(spelled[5])] == check["Command"]
+
+
+@pytest.mark.parametrize("architecture", ["ARM64", "X86_64"])
+def test_it_runs_on_both_kinds_of_machine(architecture: str) -> None:
+    task = resources(load(TEMPLATE), PRODUCTION | {"Architecture": architecture})["Task"]["Properties"]
+    assert task["RuntimePlatform"] == {"OperatingSystemFamily": "LINUX", "CpuArchitecture": architecture}
+    assert task["RequiresCompatibilities"] == ["FARGATE"]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "providers"),
+    [
+        ("on-demand", [("FARGATE", 0, 1)]),
+        ("spot-beyond-one", [("FARGATE", 1, 0), ("FARGATE_SPOT", 0, 1)]),
+        ("spot", [("FARGATE_SPOT", 0, 1)]),
+    ],
+)
+def test_the_service_rolls_back_and_takes_spot_where_it_is_told_to(
+    capacity: str, providers: list[tuple[str, int, int]]
+) -> None:
+    service = resources(load(TEMPLATE), PRODUCTION | {"Capacity": capacity})["Service"]["Properties"]
+    strategy = service["CapacityProviderStrategy"]
+    assert [(it["CapacityProvider"], it.get("Base", 0), it["Weight"]) for it in strategy] == providers
+    deployment = service["DeploymentConfiguration"]
+    assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+    # The old task goes when the new one is well.
+    assert deployment["MinimumHealthyPercent"] == 100
+    # It would undo the scaling at each update.
+    assert "DesiredCount" not in service
+
+
+def test_tasks_follow_the_backlog_and_a_busy_one_is_not_ended(made: dict[str, dict[str, Any]]) -> None:
+    bounds = made["ScalableTarget"]
+    assert (bounds["MinCapacity"], bounds["MaxCapacity"]) == (PRODUCTION["MinTasks"], PRODUCTION["MaxTasks"])
+    waiting, tasks, backlog = made["Scaling"]["TargetTrackingScalingPolicyConfiguration"]["CustomizedMetricSpecification"][
+        "Metrics"
+    ]
+    assert waiting["MetricStat"]["Metric"]["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert tasks["MetricStat"]["Metric"]["MetricName"] == "RunningTaskCount"
+    assert (backlog["Expression"], [it["ReturnData"] for it in (waiting, tasks)]) == ("waiting / tasks", [False, False])
+    assert made["Cluster"]["ClusterSettings"] == [{"Name": "containerInsights", "Value": "enabled"}]
+    (container,) = made["Task"]["ContainerDefinitions"]
+    assert {"Name": "DZGRANT_TASK_PROTECTION", "Value": "true"} in container["Environment"]
+    allowed = {
+        action for it in made["TaskRole"]["Policies"][0]["PolicyDocument"]["Statement"] for action in _several(it["Action"])
+    }
+    assert "ecs:UpdateTaskProtection" in allowed
+
+
+def test_whatever_is_asked_for_or_given_is_said(made: dict[str, dict[str, Any]]) -> None:
+    template = load(TEMPLATE)
+    for name, parameter in template["Parameters"].items():
+        assert parameter["Description"], name
+        bounded = {"AllowedPattern", "AllowedValues", "MinValue"} & parameter.keys() or parameter["Type"].count("AWS::")
+        assert bounded, f"{name} takes anything"
+        assert ("AllowedPattern" in parameter) == ("ConstraintDescription" in parameter), name
+    grouped = [
+        name for it in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"] for name in it["Parameters"]
+    ]
+    assert sorted(grouped) == sorted(template["Parameters"])
+    assert all(it["Description"] for it in template["Outputs"].values())
+
+
+def test_the_page_calls_things_by_the_names_that_they_get(made: dict[str, dict[str, Any]]) -> None:
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    (named,) = re.findall(r"run-task --cluster (\S+) --task-definition (\S+)", page)
+    assert named == (made["Cluster"]["ClusterName"], made["Task"]["Family"])
+    (container,) = made["Task"]["ContainerDefinitions"]
+    assert re.findall(r'containerOverrides": \[\{"name": "(\w+)"', page) == [container["Name"]]
+    declared = load(TEMPLATE)["Parameters"].keys() | load(DEPLOY / "member-account" / "member.yaml")["Parameters"].keys()
+    said = set(re.findall(r"`((?:[A-Z][a-z0-9]+){2,})(?:=\w+)?`", page))
+    assert len(said) > 8
+    assert said - declared - {"SecurityGroupId"} == set()
 
 
 def test_every_variable_of_the_container_is_a_setting(made: dict[str, dict[str, Any]]) -> None:
@@ -154,7 +241,7 @@ def test_what_the_alarms_listen_for_is_logged(made: dict[str, dict[str, Any]]) -
         and isinstance(call.args[0], ast.Constant)
     }
     heard = [found for it in made.values() for found in re.findall(r'\$\.event = "(\w+)"', it.get("FilterPattern", ""))]
-    assert len(heard) == 5
+    assert len(heard) == 6
     assert set(heard) <= logged | {f"environment_{kind}" for kind in EnvironmentOutcomeKind}
 
 
@@ -163,11 +250,37 @@ def test_every_alarm_has_its_metric(made: dict[str, dict[str, Any]]) -> None:
         (one["MetricNamespace"], one["MetricName"]) for it in made.values() for one in it.get("MetricTransformations", ())
     }
     alarms = [it for it in made.values() if "AlarmName" in it]
-    assert len(alarms) == 10
+    assert {it["AlarmName"].removeprefix("dzgrant-"): it["Threshold"] for it in alarms} == {
+        "dead-letters": 0,
+        "rule-dead-letters": 0,
+        "oldest-message": 60,
+        "long-wait": "60",
+        "grants-stuck": 0,
+        "revokes-stuck": 0,
+        "environments-stuck": 0,
+        "no-reconcile": 1,
+        "leases-lost": 5,
+        "bugs": 0,
+        "no-task": 1,
+    }
+    # Six hours between two sweeps: the second that is late is worth an alarm. Nothing at all is no good sign there.
+    assert made["NoReconcileAlarm"]["EvaluationPeriods"] * made["NoReconcileAlarm"]["Period"] == 13 * 3600
+    assert {name for name, it in made.items() if it.get("TreatMissingData") == "breaching"} == {
+        "NoReconcileAlarm",
+        "NoTaskAlarm",
+    }
     for alarm in alarms:
         own = not alarm["Namespace"].startswith(("AWS/", "ECS/"))
         assert not own or (alarm["Namespace"], alarm["MetricName"]) in counted, alarm["AlarmName"]
         assert alarm["AlarmActions"] == [PRODUCTION["AlarmTopicArn"]]
+
+
+def test_the_dashboard_shows_metrics_that_there_are(made: dict[str, dict[str, Any]]) -> None:
+    widgets = json.loads(made["Dashboard"]["DashboardBody"])["widgets"]
+    shown = [row for it in widgets for row in it["properties"].get("metrics", ())]
+    counted = {one["MetricName"] for it in made.values() for one in it.get("MetricTransformations", ())}
+    assert {row[1] for row in shown if row[0] == "dzgrant"} == counted - {"reconciled"}
+    assert [it["properties"]["query"].split("'")[1] for it in widgets if it["type"] == "log"] == ["<Log>", "<Log>"]
 
 
 def test_nobody_else_gets_at_the_queues(made: dict[str, dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,22 +101,51 @@ def image() -> Iterator[str]:
     docker("compose", "down", "--volumes")
 
 
+HARDENED = ("run", "--rm", "--read-only", "--cap-drop", "ALL", "--network", "none")
+_NOT_NEEDED = """
+for tool in gcc cc c++ ld as make pip pip3 uv; do command -v "$tool"; done
+find / -xdev -not -path '/proc/*' -regex '.*/\\(pip\\|ensurepip\\|[.]cache\\|.*[.]whl\\|.*[.]a\\)' 2>/dev/null
+ls /var/lib/apt/lists /var/cache/apt
+touch /anything 2>&1 || true
+"""
+_LOADS_THE_DRIVER = """
+import pyodbc
+from dzgrant.engines.sqlserver.driver import AUTO, chosen
+driver = chosen(AUTO)
+try:
+    pyodbc.connect(f"DRIVER={driver};SERVER=tcp:127.0.0.1,1;UID=a;PWD=b", timeout=1)
+except pyodbc.Error as error:
+    print(driver, error)
+"""
+
+
 @pytest.mark.timeout(1800)
 def test_the_image_runs_without_any_right(image: str) -> None:
     (described,) = json.loads(docker("image", "inspect", image).stdout)
     assert described["Config"]["User"] == "10001:10001"
-    hardened = ("run", "--rm", "--read-only", "--cap-drop", "ALL", "--network", "none")
-    said = docker(*hardened, image, "version")
+    said = docker(*HARDENED, image, "version")
     assert (said.returncode, said.stdout.strip()) == (0, "0.1.0"), said.stderr
     # A wrong setting is one line, and exit code 2.
-    refused = docker(*hardened, image)
+    refused = docker(*HARDENED, image)
     assert refused.returncode == 2
     assert "DZGRANT_QUEUE_URL is not set" in refused.stderr
-    found = docker(*hardened, "--entrypoint", "sh", image, "-c", "command -v gcc cc pip3 uv; ls /root/.cache 2>/dev/null; true")
-    assert [line for line in found.stdout.split() if "pip" not in line] == []
-    driver = "import pyodbc, mssql_python_odbc; print(pyodbc.version)"
-    loaded = docker(*hardened, "--entrypoint", "python", image, "-c", driver)
+    found = docker(*HARDENED, "--entrypoint", "sh", image, "-c", _NOT_NEEDED)
+    assert found.stdout.split("\n") == [
+        "/var/cache/apt:",
+        "",
+        "/var/lib/apt/lists:",
+        "touch: cannot touch '/anything': Read-only file system",
+        "",
+    ]
+
+
+@pytest.mark.timeout(1800)
+def test_microsofts_driver_loads_in_the_image(image: str) -> None:
+    loaded = docker(*HARDENED, "--entrypoint", "python", image, "-c", _LOADS_THE_DRIVER)
     assert loaded.returncode == 0, loaded.stderr
+    # A library that can't be loaded would be the driver manager's own complaint.
+    assert "libmsodbcsql-18" in loaded.stdout
+    assert "[Microsoft][ODBC Driver 18 for SQL Server]" in loaded.stdout, loaded.stdout
 
 
 @pytest.mark.timeout(900)
@@ -123,6 +153,7 @@ def test_the_story_is_told_across_containers_and_the_worker_drains(image: str) -
     told = docker("compose", "run", "--rm", "demo")
     assert told.returncode == 0, told.stdout[-4000:] + told.stderr[-2000:]
     assert "failed" not in told.stdout
+    _is_healthy_by_its_own_check()
     stopped = docker("compose", "stop", "dzgrant")
     assert stopped.returncode == 0
     log = docker("compose", "logs", "--no-log-prefix", "dzgrant").stdout
@@ -132,3 +163,30 @@ def test_the_story_is_told_across_containers_and_the_worker_drains(image: str) -
     password = docker("compose", "exec", "-T", "postgresql", "cat", "/tls/password").stdout
     assert password
     assert password not in log
+
+
+def _is_healthy_by_its_own_check() -> None:
+    """The image's HEALTHCHECK, not the compose file's: of a worker beside the other one, and of one that can't begin."""
+    place = {**SERVICES["dzgrant"]["environment"], "DZGRANT_HTTP_PORT": "8181"}
+    settings = [word for name, value in place.items() for word in ("--env", f"{name}={value}")]
+    asked = ("--health-interval", "1s", "--health-start-period", "1s", "--health-retries", "2")
+    started = ("run", "--detach", "--read-only", "--cap-drop", "ALL", *asked)
+    well = docker(*started, "--network", "dzgrant_default", "--volume", "dzgrant_tls:/tls:ro", *settings, "dzgrant")
+    asleep = docker(*started, "--entrypoint", "sleep", "dzgrant", "600")
+    assert (well.returncode, asleep.returncode) == (0, 0), well.stderr + asleep.stderr
+    try:
+        assert _health(well.stdout.strip()) == "healthy"
+        assert _health(asleep.stdout.strip()) == "unhealthy"
+        assert docker("stop", "--time", "60", well.stdout.strip()).returncode == 0
+        # The signal reached the worker itself: it drained, and said so by its exit code.
+        assert docker("inspect", "--format", "{{.State.ExitCode}}", well.stdout.strip()).stdout.strip() == "0"
+    finally:
+        docker("rm", "--force", well.stdout.strip(), asleep.stdout.strip())
+
+
+def _health(container: str) -> str:
+    deadline = time.monotonic() + 90
+    while (found := docker("inspect", "--format", "{{.State.Health.Status}}", container).stdout.strip()) == "starting":
+        assert time.monotonic() < deadline, docker("logs", container).stderr[-2000:]
+        time.sleep(0.5)
+    return found

@@ -209,12 +209,12 @@ class Consumer:
     async def _delay(self, delivery: Delivery, failure: Exception) -> str:
         first, cap = self._settings.backoff_seconds, self._settings.backoff_cap_seconds
         seconds = backoff(failure, delivery.receives, first=first, cap=cap)
-        again = round(seconds, 1)
+        again, waited = round(seconds, 1), round((datetime.now(UTC) - delivery.sent_at).total_seconds() / 60)
         match failure:
             case Misconfigured():
-                log.warning("message_delayed", error=str(failure), seconds=again)
+                log.warning("message_delayed", error=str(failure), seconds=again, waited_minutes=waited)
             case Transient():
-                log.info("message_delayed", error=str(failure), seconds=again)
+                log.info("message_delayed", error=str(failure), seconds=again, waited_minutes=waited)
             case _:
                 log.error("handler_failed", exc_info=failure, seconds=again)
         self._metrics.retries.labels(_why(failure)).inc()
