@@ -1,6 +1,6 @@
 # `make` alone prints what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench test-containers image lock clean
+.PHONY: help demo test check bench chaos test-containers image lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -33,6 +33,9 @@ test-containers: .venv/.installed ## the same tests, with the database servers f
 
 bench: .venv/.installed ## calls, statements, CPU and memory for each grant, beside their floors
 	$(BIN)/python -m tests.bench
+
+chaos: .venv/.installed ## thousands of events in a storm of faults, on real parts; EVENTS=, SEED= for one again
+	$(BIN)/python -m tests.chaos $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED))
 
 PYTHON_IMAGE ?= python:3.12-slim
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dzgrant.localcloud import places
 from dzgrant.localcloud.aws import Aws
 from dzgrant.localcloud.calls import Answer, Call, read
-from dzgrant.localcloud.commands import AddDomain, Kill
+from dzgrant.localcloud.commands import AddDomain
 from dzgrant.localcloud.control import Control
 from dzgrant.localcloud.datazone import DataZone
 from dzgrant.localcloud.events import Events
@@ -70,8 +70,8 @@ class Application:
         if isinstance(fault, Answer):
             return fault
         answer = self._aws.answer(call)
-        if isinstance(fault, Kill):
-            self._faults.carry_out(fault)
+        if fault is not None:
+            fault()
         return answer
 
 

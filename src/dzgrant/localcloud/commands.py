@@ -276,8 +276,36 @@ class Fail(Command[Done]):
     match: Match = Match()
 
 
+_Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class Disturb(Command[Done]):
+    """From now on matching calls go wrong by chance, each of these so often: of 1. Another one takes the place of the last."""
+
+    seed: int = 0
+    throttled: _Rate = 0.0
+    failed: _Rate = 0.0
+    """Answered with 500 and not carried out."""
+    lost: _Rate = 0.0
+    """Carried out, and the connection closed without an answer."""
+    late: _Rate = 0.0
+    seconds: float = Field(default=1.0, ge=0, le=120)
+    """How late."""
+    match: Match = Match()
+
+
+class Disturbed(Message):
+    """By service and what went wrong: how many calls."""
+
+    calls: dict[str, dict[str, int]]
+
+
+class Disturbances(Command[Disturbed]):
+    """How many calls went wrong by chance since the start."""
+
+
 class Heal(Command[Done]):
-    """Takes away latency, kills and failures."""
+    """Takes away latency, kills, failures and disturbances."""
 
 
 class Call(Message):

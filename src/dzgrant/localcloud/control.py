@@ -124,6 +124,8 @@ def _of_faults(faults: Faults) -> dict[type[c.Command[Any]], Handler]:
         c.Latency: done(faults.latency),
         c.Kill: done(faults.kill),
         c.Fail: done(faults.fail),
+        c.Disturb: done(faults.disturb),
+        c.Disturbances: lambda _: faults.disturbed(),
         c.Heal: done(lambda _: faults.heal()),
     }
 

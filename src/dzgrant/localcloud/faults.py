@@ -1,22 +1,31 @@
-"""What tests make go wrong, from outside the worker: slow calls, refused calls, and a process killed at a call."""
+"""What tests make go wrong, from outside the worker: slow calls, refused calls, calls that fail by chance, and a process killed
+at a call."""
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
+from typing import NoReturn
 
 from dzgrant.localcloud.calls import Answer, Call, error, query_error
-from dzgrant.localcloud.commands import Fail, Kill, Latency, Match
+from dzgrant.localcloud.commands import Disturb, Disturbed, Fail, Kill, Latency, Match
 
 _QUERY_PROTOCOL = frozenset({"sts", "iam", "cloudformation"})
 
 
+_THROTTLED = {"datazone": ("ThrottlingException", 429), "sqs": ("RequestThrottled", 400), "sts": ("Throttling", 400)}
+
+
 class Killed(Exception):
-    """The caller was killed: its call gets no answer."""
+    """The call gets no answer: its caller was killed, or the answer is lost."""
 
 
 @dataclass(slots=True)
@@ -32,6 +41,9 @@ class Faults:
     _seconds: float = 0.0
     _kills: list[_Planned] = field(default_factory=list)
     _fails: list[Fail] = field(default_factory=list)
+    _weather: Disturb = field(default_factory=Disturb)
+    _dice: random.Random = field(default_factory=random.Random)
+    _disturbed: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _lock: Lock = field(default_factory=Lock)
 
     def latency(self, command: Latency) -> None:
@@ -45,27 +57,60 @@ class Faults:
         with self._lock:
             self._fails.append(command)
 
+    def disturb(self, command: Disturb) -> None:
+        with self._lock:
+            self._weather, self._dice = command, random.Random(command.seed)  # noqa: S311  # no secret is made of it
+
+    def disturbed(self) -> Disturbed:
+        with self._lock:
+            return Disturbed(calls={service: dict(kinds) for service, kinds in self._disturbed.items()})
+
     def heal(self) -> None:
         with self._lock:
+            self._weather = Disturb()
             self._seconds = 0.0
             self._kills.clear()
             self._fails.clear()
 
-    def before(self, call: Call) -> Answer | Kill | None:
-        """Waits, then says what becomes of the call: an error, a kill that is due after it, or nothing. Raises `Killed`."""
+    def before(self, call: Call) -> Answer | Callable[[], NoReturn] | None:
+        """Waits, then says what becomes of the call: an error, the end of its caller or its answer after it, or nothing.
+        Raises `Killed`."""
         time.sleep(self._seconds)
         with self._lock:
             due = self._due(call)
             failing = self._failing(call)
-        if due is not None and due.when == "before":
-            self.carry_out(due)
-        return due or failing
+            chance = self._chance(call)
+        if due is not None:
+            if due.when == "before":
+                _carry_out(due)
+            return partial(_carry_out, due)
+        return failing or self._disturbance(chance, call)
 
-    def carry_out(self, kill: Kill) -> None:
-        """Raises `Killed`."""
-        with suppress(ProcessLookupError):
-            os.kill(kill.pid, signal.SIGKILL)
-        raise Killed
+    def _chance(self, call: Call) -> str | None:
+        """What befalls the call by chance."""
+        weather = self._weather
+        if not _matches(weather.match, call):
+            return None
+        left = self._dice.random()
+        for kind in ("throttled", "failed", "lost", "late"):
+            left -= getattr(weather, kind)
+            if left < 0:
+                self._disturbed[call.service][kind] += 1
+                return kind
+        return None
+
+    def _disturbance(self, chance: str | None, call: Call) -> Answer | Callable[[], NoReturn] | None:
+        match chance:
+            case "throttled":
+                code, status = _THROTTLED.get(call.service, ("ThrottlingException", 400))
+                return _error(call, code, status)
+            case "failed":
+                return _error(call, "InternalFailure", 500)
+            case "lost":
+                return _lose
+            case "late":
+                time.sleep(self._weather.seconds)
+        return None
 
     def _due(self, call: Call) -> Kill | None:
         for planned in self._kills:
@@ -81,11 +126,27 @@ class Faults:
             if _matches(fail.match, call):
                 left = fail.model_copy(update={"times": fail.times - 1})
                 self._fails[number : number + 1] = [left] if left.times else []
-                message = "The local cloud was asked to fail this call."
-                if call.service in _QUERY_PROTOCOL:
-                    return query_error(fail.code, message, status=fail.status)
-                return error(fail.code, message, status=fail.status)
+                return _error(call, fail.code, fail.status)
         return None
+
+
+def _error(call: Call, code: str, status: int) -> Answer:
+    message = "The local cloud was asked to fail this call."
+    if call.service in _QUERY_PROTOCOL:
+        return query_error(code, message, status=status)
+    return error(code, message, status=status)
+
+
+def _carry_out(kill: Kill) -> NoReturn:
+    """Raises `Killed`."""
+    with suppress(ProcessLookupError):
+        os.kill(kill.pid, signal.SIGKILL)
+    raise Killed
+
+
+def _lose() -> NoReturn:
+    """Raises `Killed`."""
+    raise Killed
 
 
 def _matches(match: Match, call: Call) -> bool:

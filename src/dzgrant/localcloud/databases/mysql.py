@@ -102,7 +102,8 @@ def _running(software: _Software, authority: CA) -> Iterator[Server]:
         files = {"socket": "s", "tmpdir": "", "general-log-file": "statements.log", "init-file": accounts.name}
         ours = [f"--port={port}", *(f"--{name}={place.folder / file}" for name, file in files.items())]
         with place.guarded([*software.command(place), *_SETTINGS, *tls, *ours], ready=lambda: greets(port)):
-            accounts.unlink()
+            # It is read at each start.
+            accounts.write_text("")
             yield MysqlServer(
                 flavour=software.flavour,
                 provider=software.provider,
