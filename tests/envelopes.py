@@ -30,7 +30,7 @@ def envelope(kind: str, entity: str | None, data: dict[str, Any], **metadata: An
         "source": "aws.datazone",
         "account": "111111111111",
         "time": "2024-01-08T16:24:04Z",
-        "region": "us-east-1",
+        "region": "eu-central-1",
         "resources": [],
         "detail": {
             "version": "12",

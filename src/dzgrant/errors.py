@@ -11,6 +11,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 
+def one_line(text: str, longest: int) -> str:
+    """Text from anywhere (a driver's message, a name) for a terminal or a log: no line breaks, no control characters, no more
+    than so many characters."""
+    words = " ".join(text[: longest * 4].split())
+    plain = "".join(char if char.isprintable() else "?" for char in words)
+    return plain if len(plain) <= longest and len(text) <= longest * 4 else f"{plain[: longest - 1]}…"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """What an error is about; each part is filled in where it is known."""
@@ -53,9 +61,8 @@ class DzgrantError(Exception):
         return self
 
     def __str__(self) -> str:
-        subject = str(self.subject)
-        # A cause may hold line breaks (a driver's message); one error is one line.
-        return " ".join(f"{self.what}{f' ({subject})' if subject else ''}; {self.do}".split())
+        subject = one_line(str(self.subject), 500)
+        return f"{one_line(self.what, 1000)}{f' ({subject})' if subject else ''}; {one_line(self.do, 450)}"
 
 
 class Transient(DzgrantError):

@@ -72,11 +72,13 @@ class DataZone:
     def list_environments(self, given: Members, caller: Caller) -> Members:
         domain = self._domain(given["domainIdentifier"])
         blueprint, wanted, now = given.get("environmentBlueprintIdentifier"), given.get("status"), self._clock()
+        account, region = given.get("awsAccountId"), given.get("awsAccountRegion")
 
         def found() -> Iterator[tuple[Environment, str]]:
             for one in self.environments_of[domain.id, given["projectIdentifier"]]:
                 status = one.seen(now, self.lag)
-                if status is not None and blueprint in (None, one.blueprint.id) and wanted in (None, status):
+                there = account in (None, one.account) and region in (None, one.region)
+                if status is not None and there and blueprint in (None, one.blueprint.id) and wanted in (None, status):
                     yield one, status
 
         return self._paged(given, found(), lambda one: one[0].summary(one[1]))

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from dzgrant.localcloud import commands as c
-from dzgrant.localcloud.places import PRODUCER, REGION
+from dzgrant.localcloud.places import PRODUCER, PRODUCER_PROJECT, REGION
 from tests.envelopes import envelope
 from tests.fakes.answers import Caller
 from tests.fakes.datazone import DataZone
@@ -64,6 +64,15 @@ class People:
             for name, tooling in _BLUEPRINTS[command.version]
         ]
         self._datazone.add_domain(key, command.version, blueprints)
+        self._add_environment(
+            c.AddEnvironment(
+                domain=key,
+                project=PRODUCER_PROJECT,
+                blueprint=_BLUEPRINTS[command.version][0][0],
+                account=PRODUCER,
+                events=False,
+            )
+        )
         return c.Made(id=key)
 
     @_do.register

@@ -712,6 +712,10 @@ async def test_environments_come_and_go(aws: Side) -> None:
     assert [one["id"] for one in (*first["items"], *second["items"])] == made
     assert not second.get("nextToken")
     assert {one["status"] for one in first["items"]} == {"ACTIVE"}
+    there = await datazone.list_environments(**query, awsAccountId=CONSUMER, awsAccountRegion=REGION)
+    assert [one["id"] for one in there["items"]] == made
+    for elsewhere in ({"awsAccountId": PRODUCER}, {"awsAccountRegion": "us-east-1"}):
+        assert (await datazone.list_environments(**query, **elsewhere))["items"] == []
     found = await datazone.get_environment(**on, identifier=made[0])
     assert (found["environmentBlueprintId"], found["awsAccountId"]) == (lake, CONSUMER)
     aws.do(c.DeleteEnvironment(environment=made[0], events=False))

@@ -87,7 +87,7 @@ class Worker:
         self.process.wait()
 
     async def drain(self) -> int:
-        """SIGTERM. A message that nobody minds ends the long poll, which else stays open for 20 s."""
+        """SIGTERM. A message that nobody minds ends the long poll, which else stays open for 5 s."""
         self.process.send_signal(signal.SIGTERM)
         self.cloud.control.send(NOTHING)
         return await self.ended()

@@ -6,7 +6,9 @@ import pytest
 
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.places import CONSUMER, PRODUCER
+from tests.hostile import BODIES
 from tests.system.conftest import Start
+from tests.system.daemon import Worker
 from tests.system.story import Story
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
@@ -44,6 +46,19 @@ async def test_a_forged_listing_opens_nothing_and_touches_nothing(story: Story) 
     story.approve(story.publish(orders))
     await story.cloud.settled()
     await story.reads(orders, of=(orders,))
+
+
+async def test_hostile_messages_are_buried_or_acknowledged_and_stop_nothing(story: Story, worker: Worker) -> None:
+    orders = await story.play.create_table("orders")
+    bodies = [text for text in BODIES.values() if text]
+    for text in bodies:
+        story.cloud.control.send(text)
+    await story.granted(orders)
+    await story.reads(orders, of=(orders,))
+    buried = [letter for letter in story.cloud.dead_letters() if letter.body in bodies]
+    assert sorted(letter.body for letter in buried) == sorted(bodies)
+    assert all(letter.reason.isprintable() and len(letter.reason) <= 1024 for letter in buried)
+    assert worker.events("handler_failed") == []
 
 
 async def test_an_environment_in_an_account_that_is_not_served_is_refused_alone(own: Story, start: Start) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from traceback import format_exception
 
+import boto3
 import pytest
 from pydantic import SecretStr
 
@@ -255,6 +257,51 @@ class TestEnvironments:
         added(control, domain, account=None)
         with pytest.raises(Misconfigured, match="no account"):
             await catalog.environments(domain, CONSUMER_PROJECT)
+
+
+# Each holds the password, and each is none that a database could be opened with.
+NO_LOGINS = [
+    "hunter2-secret",
+    '"hunter2-secret"',
+    '["hunter2-secret"]',
+    '{"password": "hunter2-secret"}',
+    '{"username": "admin", "password": ["hunter2-secret"]}',
+    '{"username": "admin", "password": {"hunter2-secret": 1}}',
+    '{"username": {"hunter2-secret": 1}, "password": "hunter2-secret"}',
+    '{"username": "admin", "password": "hunter2-secret"',
+    '{"username": "admin", "password": "hunter2-secret", "password": "another"}',
+    '{"username": "admin", "password": "hunter2-secret\\u0000"}',
+    '{"username": "admin", "password": "hunter2-secret\\ud800"}',
+    '{"username": "admin\\u0000database", "password": "hunter2-secret"}',
+    '{"username": "admin\\nhunter2-secret", "password": "hunter2-secret"}',
+    '{"username": "", "password": "hunter2-secret"}',
+    '{"username": "' + "a" * 300 + '", "password": "hunter2-secret"}',
+    '{"username": NaN, "password": "hunter2-secret"}',
+    "\x1b[31mhunter2-secret",
+    '{"hunter2-secret": ' + "[" * 20_000 + "]" * 20_000 + "}",
+]
+
+
+async def test_an_admin_secret_that_is_none_is_said_in_one_line_without_what_it_holds(
+    catalog: Catalog, control: Control, cloud: LocalCloud, domain: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = control.do(published(domain, connection=f"{domain}-nasty")).secret_arn
+    admin = Admin(account=PRODUCER, region=REGION, connection=f"{domain}-nasty", secret=secret)
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=cloud.endpoint,
+        region_name=REGION,
+        aws_access_key_id=f"AKIA{PRODUCER}",
+        aws_secret_access_key="local",
+    )
+    for value in NO_LOGINS:
+        client.put_secret_value(SecretId=secret, SecretString=value)
+        with pytest.raises(Misconfigured, match="is not what is expected") as caught:
+            await catalog.admin_credentials(admin, fresh=True)
+        told = [str(caught.value), repr(caught.value), *format_exception(caught.value), caplog.text]
+        assert not [line for line in told if "hunter2" in line], value
+        assert str(caught.value).isprintable()
+    client.close()
 
 
 class TestOwners:

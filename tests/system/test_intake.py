@@ -21,7 +21,7 @@ from dzgrant.accounts import Accounts
 from dzgrant.errors import LeaseHeld, Misconfigured, Refused, Transient, Unsupported
 from dzgrant.intake.consumer import Consumer, Handle
 from dzgrant.intake.events import Hint, SubscriptionHint
-from dzgrant.intake.queue import Lost, open_queue
+from dzgrant.intake.queue import LARGEST, Lost, open_queue
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.places import GOVERNANCE, REGION
 from dzgrant.localcloud.process import LocalCloud, running
@@ -307,6 +307,33 @@ async def test_poison_goes_to_the_dead_letters_as_it_came_and_stops_nothing(worl
     assert dead["Body"] == poison
     [line] = [line for line in logs if line["event"] == "message_refused"]
     assert poison not in line["error"]
+    assert await world.left() == 0
+
+
+# aiohttp's advice for bodies above a MiB, to whoever runs with warnings on.
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+async def test_the_largest_message_there_is_leaves_its_letter_room_for_a_reason_or_goes_without(world: World) -> None:
+    exact, nearly = "x" * LARGEST, "y" * (LARGEST - 100)
+    await world.send(exact, nearly)
+    async with world.consuming(Handler()):
+        await until(lambda: world.counted("dead_lettered", "unreadable") == 2)
+    letters = {letter["Body"]: letter.get("MessageAttributes", {}) for letter in await world.receive(world.dead_letters)}
+    assert letters.keys() == {exact, nearly}
+    assert not letters[exact]
+    assert "dzgrant.message" in letters[nearly]
+    assert await world.left() == 0
+
+
+async def test_an_event_from_elsewhere_is_acknowledged_and_said(world: World) -> None:
+    handler = Handler()
+    foreign = [{**subscription(), "account": "999999999999"}, {**subscription(), "region": "us-east-1"}]
+    await world.send(*map(json.dumps, foreign), body("sub1"))
+    with capture_logs() as logs:
+        async with world.consuming(handler):
+            await until(lambda: world.counted("ignored") == 2 and world.counted("handled") == 1)
+    assert [(line["reason"], line["log_level"]) for line in logs if line["event"] == "event_ignored"] == [
+        ("other place", "warning")
+    ] * 2
     assert await world.left() == 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dzgrant.catalog import jdbc
+from dzgrant.catalog import jdbc, names
 from dzgrant.errors import Refused, Unsupported
 from dzgrant.model import Source, TablePath
 
@@ -100,6 +100,11 @@ def place(location: str, source: Source) -> tuple[Source, TablePath]:
     in another database than the table's. A database's name may hold dots where the connection names it.
     Raises `Refused` when Location can't be read for certain.
     """
+    if not names.possible(location):
+        raise Refused(
+            f"the Glue table's Location {location[:100]!a} is no name that a table could have",
+            do="crawl the table again, or correct its Location",
+        )
     for known in _names(source):
         database, dot, table = location[: len(known)], location[len(known) : len(known) + 1], location[len(known) + 1 :]
         if known and dot == "." and database.casefold() == known.casefold():

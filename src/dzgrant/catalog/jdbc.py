@@ -130,6 +130,9 @@ def _source(engine: str, host: str | None, port: str | None, database: str | Non
 
 def _host(text: str) -> str:
     name = text.strip().removeprefix("[").removesuffix("]").removesuffix(".").lower()
+    if "%" in name:
+        # A scope's name may be any text, and means something on one machine only.
+        raise _Unreadable("names a host with a scope")
     if ":" in name:
         try:
             return IPv6Address(name).compressed

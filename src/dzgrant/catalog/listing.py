@@ -10,8 +10,9 @@ import re
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
+from dzgrant import strict_json
+from dzgrant.catalog import names
 from dzgrant.errors import Unsupported
 from dzgrant.model import AccountId, Asset, AssetScope, Region
 
@@ -19,7 +20,7 @@ _GLUE_TABLE = "GlueTableAssetType"
 
 
 def _decoded(value: object) -> object:
-    return from_json(value) if isinstance(value, str) else value
+    return strict_json.read(value) if isinstance(value, str) else value
 
 
 class _GlueTableForm(BaseModel):
@@ -84,6 +85,11 @@ def _identity(form: _GlueTableForm) -> tuple[str, str, str | None, str, str] | N
     name = name or "/".join(filter(None, catalogue))
     region, database, table = form.region or arn_region, form.database or arn_database, form.table or arn_table
     # A producer wrote these, and they choose a role and an endpoint.
-    if not (re.fullmatch(r"[0-9]{12}", account) and re.fullmatch(r"[a-z0-9-]{5,32}", region) and database and table):
+    if not (
+        re.fullmatch(r"[0-9]{12}", account)
+        and re.fullmatch(r"[a-z0-9-]{5,32}", region)
+        and names.possible(database)
+        and names.possible(table)
+    ):
         return None
     return account, region, f"{account}:{name}" if name else None, database, table

@@ -6,11 +6,12 @@ Connections are asked for with HidePassword, except where the password inside on
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cachetools import TTLCache
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 
+from dzgrant import strict_json
 from dzgrant.accounts import Accounts, AwsError, classify, code
 from dzgrant.catalog import glue
 from dzgrant.errors import Misconfigured, Refused
@@ -28,13 +29,22 @@ _NOT_FOUND = "EntityNotFoundException"
 _SECRET_GONE = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 
 
+def _without_nul(password: SecretStr) -> SecretStr:
+    if "\0" in password.get_secret_value():
+        raise ValueError("NUL")
+    return password
+
+
 class _Login(BaseModel):
     """What a secret or a connection says; RDS's own secrets say no more than this."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    username: str = Field(min_length=1, validation_alias=AliasChoices("username", "USERNAME"))
-    password: SecretStr = Field(min_length=1, validation_alias=AliasChoices("password", "PASSWORD"))
+    # Drivers end a text at NUL, and take what follows for something else.
+    username: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256, validation_alias=AliasChoices("username", "USERNAME"))
+    password: Annotated[SecretStr, AfterValidator(_without_nul)] = Field(
+        min_length=1, validation_alias=AliasChoices("password", "PASSWORD")
+    )
 
 
 class Producers:
@@ -119,8 +129,8 @@ class Producers:
             do = "give the producer role secretsmanager:GetSecretValue and kms:Decrypt"
             raise classify(error, f"{what} can't be read", do=do) from error
         try:
-            return _Login.model_validate_json(answer.get("SecretString", ""))
-        except ValidationError:
+            return _Login.model_validate(strict_json.read(answer.get("SecretString", "")))
+        except ValueError:
             raise Misconfigured(
                 f"{what} is not what is expected", do="let it be a JSON object with the texts username and password"
             ) from None
@@ -135,7 +145,7 @@ class Producers:
             )
         try:
             return _Login.model_validate(properties)
-        except ValidationError:
+        except ValueError:
             raise Misconfigured(
                 f"Glue connection {admin.connection} holds neither a secret nor a username and a password",
                 do="put the credentials into a secret and name it in the connection's SECRET_ID",

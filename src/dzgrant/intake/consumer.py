@@ -8,6 +8,7 @@ serialises them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -70,7 +71,7 @@ class Consumer:
         """Works until `stop`, then drains: what is in work gets `drain_seconds`, then is cancelled and its messages given back.
 
         The long poll that is open at `stop` is let return, since SQS may already have given it messages; they are given
-        back at once. So it ends within the longer of the drain and the poll's 20 s.
+        back at once. So it ends within the longer of the drain and the poll.
         """
         async with asyncio.TaskGroup() as around:
             beating = around.create_task(self._heartbeat.run())
@@ -151,11 +152,14 @@ class Consumer:
         kind, acknowledged = "unreadable", "handled"
         failure: Exception | None = None
         try:
-            found = parse(delivery.body, self._settings.domain_ids)
+            found = parse(delivery.body, self._settings.domain_ids, self._queue.place)
             if isinstance(found, Ignored):
                 # Kinds that dzgrant does not know are without number, and so are no labels.
-                kind, acknowledged = found.kind if found.reason == "other domain" else "other", "ignored"
-                log.debug("event_ignored", kind=found.kind, reason=found.reason)
+                known = found.reason in ("other domain", "other place")
+                kind, acknowledged = found.kind if known else "other", "ignored"
+                # What is DataZone's and comes from elsewhere is a rule gone astray, or somebody's try.
+                level = logging.WARNING if found.reason == "other place" else logging.DEBUG
+                log.log(level, "event_ignored", kind=found.kind, reason=found.reason)
             else:
                 kind = found.kind
                 await self._carry_out(delivery, found)

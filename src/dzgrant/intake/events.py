@@ -7,16 +7,17 @@ of the others are those that deployed code reads (DataZone user guide, "working 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Generic, Literal, NoReturn, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from dzgrant import strict_json
 from dzgrant.errors import Malformed
+from dzgrant.model import AccountId, Region
 
 # The largest SQS message, in bytes.
 _MAX_BODY = 1_048_576
@@ -74,8 +75,16 @@ Hint = SubscriptionHint | SubscriptionGrantHint | EnvironmentHint
 class Ignored:
     """An event that is none of dzgrant's business: it is acknowledged."""
 
-    reason: Literal["other source", "other kind", "other domain"]
+    reason: Literal["other source", "other kind", "other domain", "other place"]
     kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where DataZone's events come from: the account and the Region of the queue's rule, and so of the queue."""
+
+    account: AccountId
+    region: Region
 
 
 class _Shape(BaseModel):
@@ -136,6 +145,11 @@ class _Head(BaseModel):
     kind: str = Field(alias="detail-type", max_length=256)
 
 
+class _Origin(BaseModel):
+    account: str = Field(pattern=r"^[0-9]{12}$")
+    region: str = Field(pattern=r"^[a-z0-9-]{1,32}$")
+
+
 class _Envelope(_Head, Generic[_Data]):
     id: str = Field(pattern=r"^[!-~]{1,128}$")
     time: AwareDatetime
@@ -148,10 +162,10 @@ _GrantEvent = _Envelope[_GrantData]
 _EnvironmentEvent = _Envelope[_EnvironmentData]
 
 
-def parse(body: str, domains: Collection[str] = ()) -> Hint | Ignored:
+def parse(body: str, domains: Collection[str] = (), place: Place | None = None) -> Hint | Ignored:
     """The hint in a message's body, which is EventBridge's whole envelope as JSON.
 
-    Events of domains other than `domains` are ignored; when that is empty, every domain is served.
+    Events of domains other than `domains`, or of another place, are ignored; every domain and place is served without these.
 
     Raises `Malformed` when the body is no EventBridge event, or when an event of a known kind names nothing to look at.
     """
@@ -162,6 +176,9 @@ def parse(body: str, domains: Collection[str] = ()) -> Hint | Ignored:
             return Ignored(reason="other source", kind=head.kind)
         if (known := _KINDS.get(head.kind)) is None:
             return Ignored(reason="other kind", kind=head.kind)
+        origin = _Origin.model_validate(envelope)
+        if place and (origin.account, origin.region) != (place.account, place.region):
+            return Ignored(reason="other place", kind=head.kind)
         hint = known(envelope)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -179,28 +196,9 @@ def _read(body: str) -> object:
     if len(body) > _MAX_BODY:
         raise _malformed("it is larger than SQS allows")
     try:
-        found: object = json.loads(body, object_pairs_hook=_distinct, parse_constant=_no_number)
-    except RecursionError:
-        raise _malformed("its JSON is nested too deep") from None
-    except ValueError as error:
-        raise _malformed(str(error) if isinstance(error, _AmbiguousError) else "it is not JSON") from None
-    return found
-
-
-class _AmbiguousError(ValueError):
-    pass
-
-
-def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Two readers of a duplicate key may see two events; this one sees none."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _AmbiguousError("a key occurs twice")
-    return found
-
-
-def _no_number(_: str) -> NoReturn:
-    raise ValueError
+        return strict_json.read(body)
+    except strict_json.UnreadableError as error:
+        raise _malformed(str(error)) from None
 
 
 def _subscription(envelope: object) -> SubscriptionHint:

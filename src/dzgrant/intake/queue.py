@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING
 from dzgrant.accounts import AwsError, AwsFailure, classify
 from dzgrant.batch import SIZE, Batch
 from dzgrant.errors import DzgrantError, Transient
+from dzgrant.intake.events import Place
+from dzgrant.model import AccountId, Region
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
+    from types_aiobotocore_sqs.literals import QueueAttributeFilterType
     from types_aiobotocore_sqs.type_defs import BatchResultErrorEntryTypeDef, MessageAttributeValueOutputTypeDef, MessageTypeDef
 
-LONGEST_POLL = 20
-"""Seconds; SQS's own maximum."""
+POLL = 5
+"""Seconds that a request waits for a message, of SQS's 20 at most: so long may the end of an idle worker take, since a poll
+that is cut off may have been given messages, which nobody sees until their visibility ends."""
 
 LONGEST_HIDDEN = 43_200
 """Seconds for which SQS keeps a message invisible, counted from its receipt, however often that is extended."""
@@ -30,6 +34,9 @@ LONGEST_HIDDEN = 43_200
 _LONGEST_DELAY = 900
 # SQS's own, where a queue's attributes do not say.
 _RETENTION = 345_600
+
+LARGEST = 1_048_576
+"""Bytes of the largest SQS message, its attributes included."""
 
 # SQS allows ten message attributes; these two are ours.
 _MAX_ATTRIBUTES = 10 - 2
@@ -86,18 +93,20 @@ class Queue:
         dead_letters: DeadLetters | None,
         *,
         retention: float,
-        poll_seconds: int = LONGEST_POLL,
+        place: Place,
+        poll_seconds: int = POLL,
     ) -> None:
         self._client = client
         self._url = url
         self._dead_letters = dead_letters
         self._retention = retention
+        self.place = place
         self._poll_seconds = poll_seconds
         self._delete = Batch(self._delete_all)
         self._change = Batch(self._change_all)
 
     async def receive(self, most: int, *, visibility: int) -> list[Delivery]:
-        """Up to `most` messages (never more than ten), hidden for `visibility` seconds; waits up to 20 s for the first."""
+        """Up to `most` messages (never more than ten), hidden for `visibility` seconds; waits for the first."""
         asked_at = time.monotonic()
         try:
             answer = await self._client.receive_message(
@@ -132,11 +141,7 @@ class Queue:
         """
         if self._dead_letters is None:
             return False
-        reason = "".join(char if char.isprintable() else "?" for char in str(error))[:_REASON_LENGTH]
-        attributes = dict(list(delivery.attributes.items())[:_MAX_ATTRIBUTES])
-        attributes["dzgrant.reason"] = {"DataType": "String", "StringValue": reason}
-        attributes["dzgrant.message"] = {"DataType": "String", "StringValue": delivery.id}
-        await self._send(self._dead_letters.url, delivery.body, attributes, 0)
+        await self._send(self._dead_letters.url, delivery.body, _beside(delivery, str(error)), 0)
         return True
 
     def wears_out(self, delivery: Delivery) -> bool:
@@ -183,7 +188,7 @@ class Queue:
         return _codes(deliveries, answer.get("Failed", []))
 
 
-async def open_queue(client: SQSClient, url: str, *, poll_seconds: int = LONGEST_POLL) -> Queue:
+async def open_queue(client: SQSClient, url: str, *, poll_seconds: int = POLL) -> Queue:
     """The queue at this URL, with the dead-letter queue that its own RedrivePolicy names.
 
     Raises `Misconfigured` when either is not there or must not be used, `Transient` when AWS does not answer.
@@ -195,7 +200,9 @@ async def open_queue(client: SQSClient, url: str, *, poll_seconds: int = LONGEST
         redrive = json.loads(policy)
         where = await _dead_letters(client, url, str(redrive["deadLetterTargetArn"]))
         dead_letters = DeadLetters(url=where, after_receives=int(redrive["maxReceiveCount"]))
-    return Queue(client, url, dead_letters, retention=retention, poll_seconds=poll_seconds)
+    region, account = attributes["QueueArn"].split(":")[3:5]
+    place = Place(account=AccountId(account), region=Region(region))
+    return Queue(client, url, dead_letters, retention=retention, place=place, poll_seconds=poll_seconds)
 
 
 async def _dead_letters(client: SQSClient, url: str, arn: str) -> str:
@@ -211,7 +218,8 @@ async def _dead_letters(client: SQSClient, url: str, arn: str) -> str:
 
 async def _attributes(client: SQSClient, url: str) -> dict[str, str]:
     try:
-        answer = await client.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy", "MessageRetentionPeriod"])
+        names: list[QueueAttributeFilterType] = ["QueueArn", "RedrivePolicy", "MessageRetentionPeriod"]
+        answer = await client.get_queue_attributes(QueueUrl=url, AttributeNames=names)
     except AwsError as error:
         raise classify(error, f"the queue {url} does not answer", do="check DZGRANT_QUEUE_URL and its policy") from error
     return {str(name): value for name, value in answer.get("Attributes", {}).items()}
@@ -229,6 +237,27 @@ def _delivery(message: MessageTypeDef, asked_at: float, visibility: int) -> Deli
         received_at=asked_at,
         hide_for=visibility,
     )
+
+
+def _beside(delivery: Delivery, reason: str) -> dict[str, MessageAttributeValueOutputTypeDef]:
+    """The attributes of a dead letter, as many as there is room for: they count as its body does, which may be as long as SQS
+    allows. The message's id and the reason come before those that it had."""
+    room = LARGEST - len(delivery.body.encode())
+    kept: dict[str, MessageAttributeValueOutputTypeDef] = {}
+
+    def add(name: str, value: MessageAttributeValueOutputTypeDef) -> None:
+        nonlocal room
+        size = len(name.encode()) + len(value["DataType"]) + len(value.get("StringValue", "").encode())
+        size += len(value.get("BinaryValue", b""))
+        if size <= room:
+            kept[name] = value
+            room -= size
+
+    add("dzgrant.message", {"DataType": "String", "StringValue": delivery.id})
+    add("dzgrant.reason", {"DataType": "String", "StringValue": reason[:_REASON_LENGTH]})
+    for name, value in list(delivery.attributes.items())[:_MAX_ATTRIBUTES]:
+        add(name, value)
+    return kept
 
 
 def _whole_seconds(delivery: Delivery) -> int:

@@ -14,6 +14,8 @@ from dzgrant.localcloud.calls import Answer, Call, answer, error
 from dzgrant.localcloud.places import queue_url
 from dzgrant.localcloud.queues import Message, Queue, Queues
 
+# Bytes, the attributes included.
+_LARGEST = 1_048_576
 _DEFAULTS = {"VisibilityTimeout": "30", "DelaySeconds": "0", "ReceiveMessageWaitTimeSeconds": "0"}
 # What an awsQueryCompatible service calls its errors: in the body, and in the header that botocore prefers.
 _OLD_NAMES = {"QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue"}
@@ -114,6 +116,9 @@ def _purge(queues: Queues, queue: Queue, _request: _Request, _call: Call) -> Ans
 
 
 def _send(queues: Queues, queue: Queue, request: _Request, _call: Call) -> Answer:
+    beside = (f"{name}{one['DataType']}{one.get('StringValue', '')}" for name, one in request.message_attributes.items())
+    if len("".join([request.message_body, *beside]).encode()) > _LARGEST:
+        return _error("InvalidParameterValue", f"Message must be shorter than {_LARGEST} bytes.")
     return answer(_sent(queues, queue, request))
 
 

@@ -326,4 +326,5 @@ def _worst(errors: Sequence[DzgrantError]) -> DzgrantError:
 
 
 def _young(hint: Hint) -> bool:
-    return datetime.now(UTC) - hint.time < _MAY_STILL_APPEAR
+    # One from the future would be young for ever.
+    return abs(datetime.now(UTC) - hint.time) < _MAY_STILL_APPEAR

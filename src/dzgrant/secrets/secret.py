@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr
 
+from dzgrant import strict_json
 from dzgrant.accounts import AwsError, AwsFailure, Role, classify, code
 from dzgrant.errors import DzgrantError, Refused, Transient
 from dzgrant.model import Arn, Credentials, IamLogin, Principal
@@ -321,8 +322,8 @@ def _listed(tags: Mapping[str, str]) -> list[TagTypeDef]:
 
 def _read(value: str | None) -> _Value | None:
     try:
-        return _Value.model_validate_json(value or "")
-    except ValidationError:
+        return _Value.model_validate(strict_json.read(value or ""))
+    except ValueError:
         return None
 
 

@@ -54,7 +54,7 @@ class Daemon:
         """SIGTERM. Raises `Unmet` unless it drains and ends with exit code 0."""
         self.process.terminate()
         await until(self._draining, seconds=_STOP_SECONDS, otherwise="dzgrant did not begin to drain")
-        # It lets its long poll return, which takes 20 s on a queue that stays empty; what it receives now it gives back.
+        # It lets its long poll return, which takes 5 s on a queue that stays empty; what it receives now it gives back.
         control.send("{}")
         try:
             async with asyncio.timeout(_STOP_SECONDS):
