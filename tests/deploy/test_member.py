@@ -153,4 +153,4 @@ def test_the_boundary_allows_what_awss_own_does_and_what_dzgrant_adds(made: dict
 def test_the_policy_gives_no_more_than_its_purpose(made: dict[str, dict[str, Any]]) -> None:
     actions = {action for it in made["EnvironmentPolicy"]["PolicyDocument"]["Statement"] for action in several(it["Action"])}
     assert not [action for action in actions if "*" in action]
-    assert {action.partition(":")[0] for action in actions} == {"secretsmanager", "lambda", "s3", "servicecatalog"}
+    assert {action.partition(":")[0] for action in actions} == {"secretsmanager", "athena", "lambda", "s3", "servicecatalog"}

@@ -15,6 +15,7 @@ import pytest
 
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.places import CONSUMER
+from tests.deploy.templates import DEPLOY, load, refusals
 from tests.system import daemon
 from tests.system.orders import IN_PARIS, IN_ROME, columns, made
 from tests.system.story import Story
@@ -121,6 +122,34 @@ async def test_a_limit_says_that_there_is_more(story: Story, dzgrant: Dzgrant) -
     done = await dzgrant("grants", "list", "--environment", story.environment, "--limit", "1", "--json")
     assert len(done.stdout.splitlines()) == 1
     assert "more than 1" in done.stderr
+
+
+@one_engine
+async def test_the_toolkit_is_told_what_athena_needs(story: Story, dzgrant: Dzgrant) -> None:
+    orders = await story.play.create_table("orders")
+    subscription = await story.granted(orders)
+    done = await dzgrant("toolkit", "athena", "--subscription", subscription, "--json")
+    assert not done.stderr
+    parameters = {it["Key"]: it["Value"] for it in json.loads(done.stdout)}
+    # The secret is there under this name, and the product takes all of them.
+    found = story.cloud.client("secretsmanager", CONSUMER).describe_secret(SecretId=parameters["Secret"])
+    assert {"Key": "AmazonDataZoneEnvironment", "Value": story.environment} in found["Tags"]
+    product = load(DEPLOY / "toolkit" / "athena.yaml")
+    assert refusals(product, parameters) == []
+    assert [name for name, it in product["Parameters"].items() if "Default" not in it] == list(parameters)
+
+    shown = await dzgrant("toolkit", "athena", "--subscription", subscription)
+    assert parameters["Secret"] in shown.stdout
+    schema = orders.schema.lower().replace('"', '""')
+    assert f'"{parameters["Catalog"]}"."{schema}"."{orders.name}"' in shown.stdout
+
+    story.revoke(subscription)
+    await story.cloud.settled()
+    for name, why in ((subscription, "gives access to nothing any longer"), ("nothing", "the ledger knows no subscription")):
+        refused = await dzgrant("toolkit", "athena", "--subscription", name)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        [line] = refused.stderr.splitlines()
+        assert why in line
 
 
 @one_engine

@@ -53,7 +53,7 @@ def test_version() -> None:
 def test_help_names_every_command() -> None:
     done = dzgrant("--help")
     assert done.returncode == 0
-    for command in ("run", "version", "grants", "explain", "reconcile", "local", "demo"):
+    for command in ("run", "version", "grants", "toolkit", "explain", "reconcile", "local", "demo"):
         assert f" {command} " in done.stdout
 
 
@@ -72,7 +72,9 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("run",), ("grants", "list"), ("explain", "s"), ("reconcile",)])
+@pytest.mark.parametrize(
+    "arguments", [("run",), ("grants", "list"), ("explain", "s"), ("toolkit", "athena", "--subscription", "s"), ("reconcile",)]
+)
 def test_a_missing_setting_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> None:
     done = dzgrant(
         *arguments, DZGRANT_QUEUE_URL="http://127.0.0.1:9/queue", DZGRANT_TABLE="ledger", DZGRANT_CONSUMER_ROLE_NAME="c"

@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 _grants = typer.Typer(help="Who can read what, since when, by which approval.", no_args_is_help=True)
 app.add_typer(_grants, name="grants")
+_toolkit = typer.Typer(help="What the products of Service Catalog ask for.", no_args_is_help=True)
+app.add_typer(_toolkit, name="toolkit")
 
 Domain = Annotated[str | None, typer.Option(help="DataZone domain id. Needed unless DZGRANT_DOMAIN_IDS names just one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
@@ -83,6 +85,20 @@ def show(
     from dzgrant.cli import show as showing
 
     showing.show(names, as_json=as_json)
+
+
+@_toolkit.command()
+def athena(
+    subscription: Annotated[str, typer.Option(help="Subscription id.")],
+    environment: Annotated[str | None, typer.Option(help="Environment id, where it has logins in several.")] = None,
+    source: Annotated[str | None, typer.Option(help="A database: engine://host:port/database, or its key.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, as Service Catalog takes it.")] = False,
+) -> None:
+    """The parameters of the Athena connector that reads what a subscription gives access to."""
+    from dzgrant.cli import toolkit
+
+    toolkit.athena(toolkit.Wish(subscription=subscription, environment=environment, source=source), as_json=as_json)
 
 
 @app.command()

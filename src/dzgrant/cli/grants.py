@@ -60,7 +60,7 @@ async def _found(ledger: Ledger, wish: Wish, limit: int) -> _Found:
         subscription=wish.subscription,
         environment=wish.environment,
         project=wish.project,
-        source=_key(wish.source) if wish.source else None,
+        source=source_key(wish.source) if wish.source else None,
         state=wish.state,
     ):
         found.append(Grant.of(record))
@@ -77,7 +77,7 @@ async def _refused(ledger: Ledger, wish: Wish) -> tuple[Refused, ...]:
     return tuple(one for one in every if wish.subscription in (None, one.subscription) and wish.project in (None, one.project))
 
 
-def _key(source: str) -> str:
+def source_key(source: str) -> str:
     """The key of a source that is spelled out; a key is one already."""
     if (parts := _SOURCE.fullmatch(source)) is None:
         return source

@@ -4,7 +4,7 @@ Their names follow from the principal alone, so that whoever comes after a crash
 tag of ours is somebody else's secret and is refused. Limits and error codes: Secrets Manager's service model, 2017-10-17.
 """
 
-from dzgrant.secrets.secret import MARK, Kept, Opening, Version, Versions
+from dzgrant.secrets.secret import MARK, Kept, Opening, Version, Versions, secret_name
 from dzgrant.secrets.secrets import Secrets
 
-__all__ = ["MARK", "Kept", "Opening", "Secrets", "Version", "Versions"]
+__all__ = ["MARK", "Kept", "Opening", "Secrets", "Version", "Versions", "secret_name"]

@@ -85,6 +85,12 @@ class _Value(BaseModel):
     objects: dict[str, str] = {}
 
 
+def secret_name(side: Role, principal: Principal) -> str:
+    """What a principal's secret is called in the account of this side."""
+    # A source's key is 16 hex digits: no name ends in a hyphen and six characters, which would read as an ARN's suffix.
+    return f"dzgrant/{side}/{principal.environment.id}/{principal.source.key}"
+
+
 class Secret:
     """One secret, by its name, in the account of its client."""
 
@@ -92,8 +98,7 @@ class Secret:
         self._client = client
         self._principal = principal
         self._key = key
-        # A source's key is 16 hex digits: no name ends in a hyphen and six characters, which would read as an ARN's suffix.
-        self.name = f"dzgrant/{side}/{principal.environment.id}/{principal.source.key}"
+        self.name = secret_name(side, principal)
 
     async def keep(self, credentials: Opening, objects: Mapping[str, str] = _NOTHING, *, since: datetime | None = None) -> Kept:
         """Makes the secret with these credentials, or finds what is there; one that was to be deleted comes back with them.
