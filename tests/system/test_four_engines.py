@@ -83,6 +83,33 @@ async def test_a_filter_holds_until_it_ends(story: Story) -> None:
     assert not await story.play.has_place(views_in(login.username))
 
 
+async def test_a_password_that_the_server_refuses_is_replaced(story: Story, ca_bundle: Path) -> None:
+    orders = await story.play.create_table("orders")
+
+    def made() -> int:
+        """How many passwords there ever were."""
+        return len(set(story.cloud.values(f"dzgrant/producer/{story.environment}/")))
+
+    async with story.play.refuse_passwords():
+        story.approve(story.publish(orders))
+        assert "password" in await story.waits()
+        assert made() > 1
+    await story.cloud.settled()
+    await story.reads(orders, of=(orders,))
+
+    before, count, dzgrant = story.secret(), made(), Dzgrant(story, ca_bundle)
+    async with story.play.refuse_passwords():
+        refused = await dzgrant("rotate", story.principal().id)
+    assert (refused.code, "password" in refused.output) == (1, True), refused.output
+    # The worker may have gone on with it meanwhile.
+    assert made() >= count + 2
+    assert story.secret() == before
+    await story.reads(orders, of=(orders,))
+    await dzgrant.rotate()
+    assert story.secret().credentials.password != before.credentials.password
+    await story.reads(orders, of=(orders,))
+
+
 async def test_a_missing_table_is_refused_in_one_line_and_leaves_nothing(story: Story) -> None:
     subscription = story.approve(story.publish(story.play.table("misspelt")))
     await story.cloud.settled()
