@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
 import pytest
 
-from dzgrant.engines.contract import Database
+from dzgrant.engines.contract import Database, Readable
 from dzgrant.localcloud.databases import Server
 from dzgrant.model import Comparison, Operator, Scope
 from tests.engines.playground import OWNER, Holder, Playground, consumer
@@ -45,3 +48,30 @@ async def test_a_sessions_collation_shows_no_other_row(
             await run(f"ALTER SESSION SET {settings}")
             assert await run(f'SELECT "id" FROM {play.sql(readable.table)} ORDER BY 1') == [(number,) for number in ids]
         assert await run("SELECT 1 FROM dual WHERE 'Paris' = 'PARIS'") == [(1,)]
+
+
+async def test_as_few_statements_as_the_documentation_says(play: Playground, database: Database) -> None:
+    if play.server.provider != "double":
+        pytest.skip("a real server does not write every statement down")
+    table, second = await play.create_table("orders"), await play.create_table("items")
+    other, login = consumer(), consumer()
+    # The profile is there from now on.
+    await database.ensure_login(other.username, other.password, OWNER, Holder())
+
+    def sent() -> int:
+        """But for what the driver sets in a new session."""
+        return len(re.findall(r"^\d+ \w+: (?!ORA-|ALTER SESSION)", play.server.read_log(), re.MULTILINE))
+
+    counts = [sent()]
+    await database.ensure_login(login.username, login.password, OWNER, Holder())
+    await database.grant(login.username, table, Holder())
+    await database.prove(login, Readable(table=table))
+    counts.append(sent())
+    await database.grant(login.username, second, Holder())
+    await database.prove(login, Readable(table=second))
+    counts.append(sent())
+    await database.revoke(login.username, [second], Holder())
+    counts.append(sent())
+    await database.drop(login.username, Holder())
+    counts.append(sent())
+    assert [after - before for before, after in pairwise(counts)] == [12, 7, 7, 7]

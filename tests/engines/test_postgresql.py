@@ -379,6 +379,8 @@ async def test_the_work_takes_few_round_trips(play: Playground, database: Databa
     await database.grant(login.username, second, Holder())
     await database.prove(login, Readable(table=second))
     assert await round_trips() == 6
+    await database.revoke(login.username, [second], Holder())
+    assert await round_trips() == 4
     await database.drop(login.username, Holder())
     assert await round_trips() == 7
 

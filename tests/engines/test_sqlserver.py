@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from trustme import CA
@@ -325,6 +327,31 @@ async def test_a_connection_that_was_abandoned_is_not_used_again(play: Playgroun
     assert abandoned is not first
     assert first is second
     await connections.close()
+
+
+async def test_as_few_messages_as_the_documentation_says(play: Playground, database: Database) -> None:
+    if play.server.provider != "double":
+        pytest.skip("a real server does not write every statement down")
+    table, second = await play.create_table("orders"), await play.create_table("items")
+    await database.resolve(play.path(table))
+
+    def sent() -> int:
+        """But for the driver's own: sp_unprepare, which has no text, and what pyodbc asks of a new connection string."""
+        own = r"^\d+ \w+: (?=\S|\n[A-Z])(?!exec sp_executesql N'EXEC \[sys\]\.sp_datatype_info)"
+        return len(re.findall(own, play.server.read_log(), re.MULTILINE))
+
+    counts = [sent()]
+    login = await given(database, table)
+    await database.prove(login, Readable(table=table))
+    counts.append(sent())
+    await database.grant(login.username, second, Holder())
+    await database.prove(login, Readable(table=second))
+    counts.append(sent())
+    await database.revoke(login.username, [second], Holder())
+    counts.append(sent())
+    await database.drop(login.username, Holder())
+    counts.append(sent())
+    assert [after - before for before, after in pairwise(counts)] == [11, 8, 6, 11]
 
 
 @contextmanager
