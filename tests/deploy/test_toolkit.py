@@ -164,6 +164,15 @@ def test_each_engine_has_the_connection_string_of_its_connector(word: str) -> No
     assert name == SECRET
 
 
+@pytest.mark.parametrize("word", STRINGS)
+def test_the_page_has_the_same_strings(word: str) -> None:
+    page = (DEPLOY.parent / "docs" / "toolkit.md").read_text()
+    database = "SERVICE" if word == "oracle" else "DB"
+    parts = {"db.example.com": "HOST", "1234": "PORT", SECRET: "SECRET", "shop": database}
+    shown = re.sub("|".join(map(re.escape, parts)), lambda it: parts[it[0]], STRINGS[word])
+    assert f"| {word} | `{shown}` |" in page
+
+
 def test_whoever_names_a_secret_makes_a_connector_of_its_environment() -> None:
     made = product("athena")
     tag = {"Key": "AmazonDataZoneEnvironment", "Value": "9ab_C-d"}
@@ -267,6 +276,15 @@ def test_no_right_is_for_everything(made: dict[str, dict[str, Any]]) -> None:
     allowed = [it for it in every if it["Effect"] == "Allow"]
     assert not [action for it in allowed for action in several(it["Action"]) if "*" in action]
     assert {it["Sid"] for it in allowed if "*" in several(it["Resource"])} == _EVERYTHING
+
+
+def test_policies_are_no_longer_than_iam_takes(made: dict[str, dict[str, Any]]) -> None:
+    def length(document: Any) -> int:
+        return len(json.dumps(document, separators=(",", ":")))
+
+    assert length(made["ConnectorPolicy"]["PolicyDocument"]) <= 6_144
+    for role in (*LAUNCHES.values(), "CrawlerRole"):
+        assert sum(map(length, statements(made, role))) <= 10_000
 
 
 # What CloudFormation's own handlers may need for these types, and these templates do not, since they have nothing of the kind.
