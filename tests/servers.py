@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 from trustme import CA
 
 from dzgrant.localcloud import databases
 from dzgrant.localcloud.databases import NotAvailable, Server
-from tests import containers
+from tests import containers, locales
 from tests.doubles import sqlserver as doubles
 from tests.doubles.oracle import double as oracle_double
 
@@ -32,13 +32,13 @@ def authority() -> CA:
 
 @pytest.fixture(scope="session")
 def postgresql(authority: CA) -> Iterator[Server]:
-    yield from _first(authority, databases.postgresql, containers.postgresql)
+    yield from _first(authority, _speaking_german(databases.postgresql), containers.postgresql)
 
 
 @pytest.fixture(scope="session")
 def postgresql_wheel(authority: CA) -> Iterator[Server]:
     """A newer PostgreSQL (18, so with the rules for roles of 16), behind a TLS terminator; never Docker's."""
-    with databases.postgresql_of_wheel(authority) as server:
+    with _speaking_german(databases.postgresql_of_wheel)(authority) as server:
         yield server
 
 
@@ -82,6 +82,17 @@ def server(request: pytest.FixtureRequest) -> Server:
     """Each server in turn."""
     found: Server = request.getfixturevalue(request.param)
     return found
+
+
+def _speaking_german(start: Start) -> Start:
+    @contextmanager
+    def started(authority: CA) -> Iterator[Server]:
+        with ExitStack() as running:
+            with locales.seeking():
+                server = running.enter_context(start(authority))
+            yield server
+
+    return started
 
 
 def _or_skip(authority: CA, local: Start, container: Start) -> Iterator[Server]:

@@ -12,6 +12,7 @@ import pytest
 
 from dzgrant.localcloud.databases import Run
 from dzgrant.model import Credentials, Table, TablePath
+from tests import locales
 from tests.engines.playground import Playground
 
 
@@ -117,11 +118,16 @@ class PostgresqlPlayground(Playground):
 
     @asynccontextmanager
     async def localised(self) -> AsyncIterator[None]:
+        locales.make_german()
         try:
-            await self.run("ALTER DATABASE shop SET lc_messages = 'de_DE.UTF-8'")
+            await self.run(f"ALTER DATABASE shop SET lc_messages = '{locales.GERMAN}'")
         except asyncpg.InvalidParameterValueError:
-            pytest.skip(f"the machine of this {self.server.flavour} has no locale de_DE.UTF-8")
+            pytest.skip(f"the machine of this {self.server.flavour} has no locale {locales.GERMAN}")
         try:
+            with pytest.raises(asyncpg.PostgresError) as said:
+                await self.run("SELECT 1 / 0")
+            if "Division durch Null" not in str(said.value):
+                pytest.skip(f"this {self.server.flavour} comes without messages in German")
             yield
         finally:
             await self.run("ALTER DATABASE shop RESET lc_messages")
