@@ -230,19 +230,25 @@ def test_the_worker_admits_the_accounts_that_its_role_may_reach() -> None:
 
 
 def test_what_the_alarms_listen_for_is_logged(made: dict[str, dict[str, Any]]) -> None:
-    logged = {
-        call.args[0].value
-        for path in SOURCE.rglob("*.py")
-        for call in ast.walk(ast.parse(path.read_text()))
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Attribute)
-        and call.func.attr in {"debug", "info", "warning", "error", "exception"}
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-    }
-    heard = [found for it in made.values() for found in re.findall(r'\$\.event = "(\w+)"', it.get("FilterPattern", ""))]
-    assert len(heard) == 6
-    assert set(heard) <= logged | {f"environment_{kind}" for kind in EnvironmentOutcomeKind}
+    logged: dict[str, list[set[str | None]]] = {f"environment_{kind}": [] for kind in EnvironmentOutcomeKind}
+    for path in SOURCE.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            match call:
+                case ast.Call(
+                    func=ast.Attribute(attr="debug" | "info" | "warning" | "error"), args=[ast.Constant(str(event)), *_]
+                ):
+                    logged.setdefault(event, []).append({it.arg for it in call.keywords})
+    filters = [it for it in made.values() if "FilterPattern" in it]
+    assert len(filters) == 6
+    for it in filters:
+        (transformation,) = it["MetricTransformations"]
+        read = [transformation["MetricValue"], *(one["Value"] for one in transformation.get("Dimensions", ()))]
+        fields = {one.removeprefix("$.") for one in read if one.startswith("$.")}
+        heard = re.findall(r'\$\.event = "(\w+)"', it["FilterPattern"])
+        assert heard
+        for event in heard:
+            assert event in logged, f"nothing logs {event}"
+            assert all(fields <= words for words in logged[event]), f"{event} is logged without {fields}"
 
 
 def test_every_alarm_has_its_metric(made: dict[str, dict[str, Any]]) -> None:

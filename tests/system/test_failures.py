@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from pydantic import SecretStr
 
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.databases.workplace import free_port
-from dzgrant.localcloud.places import PRODUCER
-from dzgrant.model import Credentials
+from dzgrant.localcloud.places import CONSUMER, GOVERNANCE, KMS_KEY_ALIAS, PRODUCER
+from dzgrant.model import AccountId, Credentials
 from tests.engines.postgresql_playground import PostgresqlPlayground, quoted
-from tests.system.cloud import until
+from tests.system.cloud import Cloud, until
+from tests.system.conftest import Start
 from tests.system.forwarding import forwarded
 from tests.system.story import Story
 
@@ -166,3 +169,126 @@ async def test_a_right_that_a_role_lacks_is_said(story: Story) -> None:
     assert "AccessDeniedException" in reason
     await story.cloud.settled()
     await story.reads(orders, of=(orders,))
+
+
+def _add_role(cloud: Cloud, account: AccountId, name: str, *, trusted: str = GOVERNANCE) -> None:
+    """As the member account's stack, where it is deployed or mended later."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{trusted}:root"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam = cloud.client("iam", account)
+    if name in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust)
+    else:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+
+
+def _add_key(cloud: Cloud, name: str) -> None:
+    kms = cloud.client("kms", PRODUCER)
+    key = next(one["TargetKeyId"] for one in kms.list_aliases()["Aliases"] if one["AliasName"] == KMS_KEY_ALIAS)
+    kms.create_alias(AliasName=name, TargetKeyId=key)
+
+
+def _distrust(cloud: Cloud, account: AccountId, name: str) -> None:
+    _add_role(cloud, account, name, trusted="999999999999")
+
+
+def _encrypt_anew(cloud: Cloud) -> None:
+    secrets = cloud.client("secretsmanager", PRODUCER)
+    for secret in secrets.list_secrets()["SecretList"]:
+        if secret["Name"].startswith("dzgrant/producer/"):
+            secrets.update_secret(SecretId=secret["ARN"], KmsKeyId=KMS_KEY_ALIAS)
+
+
+AWS_KEY = "alias/aws/secretsmanager"
+"""The key that no other account may use."""
+
+
+@one_engine
+@pytest.mark.parametrize(
+    ("setting", "spoil", "mend", "says", "state"),
+    [
+        pytest.param(
+            {"DZGRANT_PRODUCER_ROLE_NAME": "later-producer"},
+            None,
+            partial(_add_role, account=PRODUCER, name="later-producer"),
+            f"the producer role arn:aws:iam::{PRODUCER}:role/later-producer can't be assumed",
+            "SUBSCRIPTION",
+            id="no producer role",
+        ),
+        pytest.param(
+            {"DZGRANT_CONSUMER_ROLE_NAME": "later-consumer"},
+            None,
+            partial(_add_role, account=CONSUMER, name="later-consumer"),
+            f"the consumer role arn:aws:iam::{CONSUMER}:role/later-consumer can't be assumed",
+            "GRANT",
+            id="no consumer role",
+        ),
+        pytest.param(
+            {"DZGRANT_PRODUCER_ROLE_NAME": "closed-producer"},
+            partial(_distrust, account=PRODUCER, name="closed-producer"),
+            partial(_add_role, account=PRODUCER, name="closed-producer"),
+            f"the producer role arn:aws:iam::{PRODUCER}:role/closed-producer can't be assumed",
+            "SUBSCRIPTION",
+            id="a role that trusts another",
+        ),
+        pytest.param(
+            {"DZGRANT_KMS_KEY_ALIAS": "alias/later"},
+            None,
+            partial(_add_key, name="alias/later"),
+            "alias/later is not found",
+            "GRANT",
+            id="no key",
+        ),
+        pytest.param(
+            {"DZGRANT_KMS_KEY_ALIAS": AWS_KEY},
+            None,
+            _encrypt_anew,
+            "Access to KMS is not allowed",
+            "GRANT",
+            id="no right to the key",
+        ),
+    ],
+)
+async def test_what_a_deployment_lacks_is_a_named_state_one_line_and_an_alarm_and_goes_on_by_itself(
+    own: Story,
+    start: Start,
+    setting: dict[str, str],
+    spoil: Callable[[Cloud], None] | None,
+    mend: Callable[[Cloud], None],
+    says: str,
+    state: str,
+) -> None:
+    story, orders = own, await own.play.create_table("orders")
+    if spoil is not None:
+        spoil(story.cloud)
+    with start("lacking", **setting) as worker:
+        await worker.ready()
+        subscription = story.approve(story.publish(orders))
+
+        async def stuck() -> str | None:
+            """The reason, where the ledger calls it stuck: of a grant, or of a subscription that never came to one."""
+            places = {f"ENVIRONMENT#{story.environment}", f"SUBSCRIPTION#{subscription}"}
+            items = [it for it in story.cloud.ledger() if it["pk"]["S"] in places and it["sk"]["S"].startswith(state)]
+            worried = [it for it in items if "stuck" in it or it.get("state", {}).get("S") == "STUCK_GRANT"]
+            return next((it["reason"]["S"] for it in worried), None)
+
+        reason = await until(stuck, story.cloud.ledger)
+        assert says in reason
+        assert "\n" not in reason
+        assert subscription in reason or story.environment in reason
+
+        # What the alarm counts is said at each try.
+        async def said() -> bool | None:
+            lines = [line for line in worker.events() if line["event"] in ("access_stuck", "subscription_stuck")]
+            return (len(lines) >= 2 and {(line["level"], line["aim"]) for line in lines} == {("warning", "grant")}) or None
+
+        await until(said, worker.log.read_text)
+        assert worker.process.poll() is None
+        assert story.cloud.waiting() == 1
+        assert story.refused(subscription) == []
+        assert "Traceback" not in worker.log.read_text()
+
+        mend(story.cloud)
+        await story.cloud.settled()
+        await story.reads(orders, of=(orders,))
+        assert await stuck() is None

@@ -135,7 +135,13 @@ def test_claims(golden: dict[tuple[str, str], Item]) -> None:
 
 def test_a_refusal(golden: dict[tuple[str, str], Item]) -> None:
     assert items.refusal(golden["SUBSCRIPTION#sub4", "SUBSCRIPTION"]) == Refusal(
-        domain="dzd_1", project="sales", subscription="sub4", reason="filters", since=WHEN, updated_at=WHEN
+        domain="dzd_1",
+        project="sales",
+        subscription="sub4",
+        state=GrantState.FAILED,
+        reason="filters",
+        since=WHEN,
+        updated_at=WHEN,
     )
 
 

@@ -89,11 +89,15 @@ class Grant(_Answer):
 
 
 class Refused(_Answer):
-    """A subscription that never came to a login; `project` is null for a user's or a role's. `since`: refused first."""
+    """A subscription that never came to a login, FAILED or STUCK_GRANT; `project` is null for a user's or a role's.
+
+    `since`: refused first.
+    """
 
     subscription: str
     domain: str
     project: str | None
+    state: GrantState
     reason: str
     since: datetime
 
@@ -103,6 +107,7 @@ class Refused(_Answer):
             subscription=refusal.subscription,
             domain=refusal.domain,
             project=refusal.project,
+            state=refusal.state,
             reason=refusal.reason,
             since=refusal.since,
         )

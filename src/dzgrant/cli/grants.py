@@ -43,7 +43,7 @@ class _Found:
 def list_them(wish: Wish, *, limit: int, as_json: bool) -> None:
     """Prints what fits, `limit` grants at most; says so when there are more.
 
-    Subscriptions that never came to a login, because they are refused as they are, follow the grants that FAILED.
+    Subscriptions that never came to a login, because they are refused as they are or a person must act first, follow.
     """
     found = with_parts(lambda parts: _found(parts.ledger, wish, limit))
     if as_json:
@@ -71,10 +71,16 @@ async def _found(ledger: Ledger, wish: Wish, limit: int) -> _Found:
 
 
 async def _refused(ledger: Ledger, wish: Wish) -> tuple[Refused, ...]:
-    if wish.environment or wish.source or wish.state not in (None, GrantState.FAILED):
+    if wish.environment or wish.source:
         return ()
     every = [Refused.of(refusal) async for refusal in ledger.refusals()]
-    return tuple(one for one in every if wish.subscription in (None, one.subscription) and wish.project in (None, one.project))
+    return tuple(
+        one
+        for one in every
+        if wish.subscription in (None, one.subscription)
+        and wish.project in (None, one.project)
+        and wish.state in (None, one.state)
+    )
 
 
 def source_key(source: str) -> str:
@@ -89,9 +95,10 @@ def _print(found: _Found) -> None:
     if found.grants:
         out.print(drawn(found.grants))
     if found.refused:
-        refused = table("subscription", "project", "since", "reason", title="refused as they are")
+        refused = table("subscription", "project", "state", "since", "reason", title="never came to a login")
         for one in found.refused:
-            refused.add_row(one.subscription, one.project or "", moment(one.since), one.reason)
+            state = Text(one.state, _COLOURS.get(one.state, "yellow"))
+            refused.add_row(one.subscription, one.project or "", state, moment(one.since), one.reason)
         out.print(refused)
     if not (found.grants or found.refused):
         out.print("no grant fits")

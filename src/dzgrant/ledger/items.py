@@ -235,6 +235,7 @@ def refusal(item: Item) -> Refusal:
         domain=item["domain"]["S"],
         project=_text(item, "project"),
         subscription=identifier(item),
+        state=GrantState(item["state"]["S"]),
         reason=item["reason"]["S"],
         since=_moment(item, "failed_at"),
         updated_at=_moment(item, "updated_at"),

@@ -283,8 +283,11 @@ class Ledger:
             ) from None
         return replace(record, revision=record.revision + 1)
 
-    async def refuse(self, *, domain: str, subscription: str, project: str | None, reason: str) -> None:
-        """Records why a subscription can't be served, until it is or has ended. Users and roles have no `project`."""
+    async def refuse(self, *, domain: str, subscription: str, project: str | None, reason: str, stuck: bool = False) -> None:
+        """Records why a subscription can't be served, until it is or has ended; `stuck`: or until a person has acted.
+
+        Users and roles have no `project`.
+        """
         when = items.moment(self._now())
         await self._store.update(
             change(
@@ -293,7 +296,7 @@ class Ledger:
                     "v": items.number(items.SCHEMA),
                     "domain": items.text(domain),
                     **({"project": items.text(project)} if project else {}),
-                    "state": items.text(GrantState.FAILED),
+                    "state": items.text(GrantState.STUCK_GRANT if stuck else GrantState.FAILED),
                     "reason": items.text(reason),
                     "updated_at": when,
                 },

@@ -73,8 +73,9 @@ async def extensions(store: Store) -> AsyncIterator[ExtensionRecord]:
 
 
 async def refusals(store: Store) -> AsyncIterator[Refusal]:
-    async for item in store.query(GrantState.FAILED, keys.SUBSCRIPTION, attribute="state"):
-        yield items.refusal(item)
+    for state in (GrantState.FAILED, GrantState.STUCK_GRANT):
+        async for item in store.query(state, keys.SUBSCRIPTION, attribute="state"):
+            yield items.refusal(item)
 
 
 async def history(store: Store, *, subscription: str | None, environment: str | None) -> AsyncIterator[HistoryRecord]:

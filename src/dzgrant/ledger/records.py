@@ -64,12 +64,14 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A subscription that never came to a principal, because it can't be served as it is. Times are UTC."""
+    """A subscription that never came to a principal: FAILED, it can't be served as it is; STUCK_GRANT, a person must act first.
+    Times are UTC."""
 
     domain: str
     project: str | None
     """None: the subscriber is a user or a role."""
     subscription: str
+    state: GrantState
     reason: str
     since: datetime
     updated_at: datetime

@@ -13,8 +13,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+import structlog
+
 from dzgrant.catalog import Catalog, EnvironmentState, SubscriptionGrant
-from dzgrant.errors import DzgrantError, EnvironmentEnded, Refused, Transient, Unenforceable
+from dzgrant.errors import DzgrantError, EnvironmentEnded, Misconfigured, Refused, Transient, Unenforceable
 from dzgrant.intake.events import EnvironmentHint, Hint, SubscriptionGrantHint, SubscriptionHint
 from dzgrant.ledger import Claim, Ledger
 from dzgrant.model import Environment, Subscription, SubscriptionStatus, Wanted
@@ -22,6 +24,8 @@ from dzgrant.reporting import GrantStatus, Reporter
 from dzgrant.saga.extender import Extender
 from dzgrant.saga.journey import Journey
 from dzgrant.saga.runner import Runner
+
+log = structlog.stdlib.get_logger(__name__)
 
 # In one journey: its steps do the tables one after the other within one bound, and one transaction holds them all.
 _TABLES_AT_ONCE = 25
@@ -137,11 +141,16 @@ class Converge:
             if isinstance(refused, Unenforceable):
                 await self._revoke(await self._ledger.claims(subscription.id))
             raise
+        except Misconfigured as wrong:
+            await self._refuse(wrong, subscription.domain, subscription.id, subscription.project)
+            raise
 
-    async def _refuse(self, refused: Refused, domain: str, subscription: str, project: str | None) -> None:
+    async def _refuse(self, why: Refused | Misconfigured, domain: str, subscription: str, project: str | None) -> None:
         """Puts the reason into the ledger, where people look for what they miss."""
-        refused.about(subscription=subscription)
-        await self._ledger.refuse(domain=domain, subscription=subscription, project=project, reason=str(refused))
+        reason, stuck = str(why.about(subscription=subscription)), isinstance(why, Misconfigured)
+        await self._ledger.refuse(domain=domain, subscription=subscription, project=project, reason=reason, stuck=stuck)
+        if stuck:
+            log.warning("subscription_stuck", aim="grant", subscription=subscription, reason=reason)
 
     async def _environment_hint(self, hint: EnvironmentHint) -> None:
         found = await self._catalog.environment(hint.domain, hint.environment)

@@ -377,6 +377,11 @@ class Journey:
         if why:
             await self._read_records()
             self.found.wait(why, datetime.now(UTC))
+            # People are told once. The log says it at each try, so that an alarm lasts as long as what it is about.
+            for one in self.found.suspended:
+                if one.state in (GrantState.STUCK_GRANT, GrantState.STUCK_REVOKE):
+                    aim = "revoke" if one.state is GrantState.STUCK_REVOKE else "grant"
+                    log.warning("access_stuck", aim=aim, principal=self.principal.id, table=str(one.path), reason=one.reason)
 
     def _settlement(self, grants: tuple[GrantOutcome, ...], *, finished: bool = True) -> Settlement:
         state = self._lease.record.state

@@ -71,7 +71,7 @@ class Schedule:
         try:
             await self._runner.turn(record, self._due)
         except (Misconfigured, Refused) as error:
-            log.warning("rotation_stuck", principal=principal.id, error=str(error))
+            log.warning("rotation_stuck", aim="rotate", principal=principal.id, error=str(error))
             await self._tell_once(record, str(error), time.monotonic() - began)
         except LeaseHeld:
             log.debug("rotation_elsewhere", principal=principal.id)
