@@ -297,6 +297,8 @@ class GrantRecord:
     """The view of dzgrant's that is read for the table; None: the table itself."""
     columns: tuple[str, ...] | None = None
     """The columns that can be read, as the engine spells them; None: all."""
+    given_up: bool = False
+    """FAILED, because a person said so: nobody hears any more that it can't be."""
     intents: int = 0
     """How often it was intended to change it: the last time is that of who reads this under the lease."""
     settled: bool = False

@@ -1,7 +1,8 @@
 """Who hears of an outcome: the log, the metrics, the outcome bus, and DataZone where it waits for an answer.
 
 On the bus an outcome is an event with the source `dzgrant` and the detail-type `Access Granted`, `Access Revoked`,
-`Access Kept`, `Access Failed`, `Access Stuck` or `Access Rotated`. Its detail has these members; what is not known is null:
+`Access Kept`, `Access Failed`, `Access Stuck`, `Access Resolved` (a person settled by hand what was stuck: nothing is
+claimed of the login) or `Access Rotated`. Its detail has these members; what is not known is null:
 
     version         "1"; grows when a member goes or changes its meaning
     domain, project, environment, account, region       the consumer's, in DataZone's and AWS's ids
@@ -78,7 +79,9 @@ class OutcomeKind(StrEnum):
     FAILED = "failed"
     """It never will be as it is asked."""
     STUCK = "stuck"
-    """It can't be yet, and is tried again."""
+    """It can't be yet, and is tried again. Told once, and once more for another reason that a person must mend."""
+    RESOLVED = "resolved"
+    """A person settled what was stuck; nothing is claimed of the login and of what it can read."""
     ROTATED = "rotated"
     """The principal's secrets hold a new password."""
 

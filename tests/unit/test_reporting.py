@@ -144,6 +144,7 @@ async def test_each_kind_has_its_detail_type(aws: Aws) -> None:
         "Access Kept",
         "Access Failed",
         "Access Stuck",
+        "Access Resolved",
         "Access Rotated",
     ]
     detail = json.loads(entries[0]["Detail"])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from dzgrant.intake.letters import Letter
 from dzgrant.ledger import HistoryRecord, Refusal
 from dzgrant.model import GrantRecord, GrantState, Principal, PrincipalRecord, PrincipalState, Scope, SubscriptionStatus
 from dzgrant.saga.difference import PrincipalView
 from dzgrant.saga.explain import Explanation
+from dzgrant.saga.stuck import Stuck
 
 
 class _Answer(BaseModel):
@@ -85,6 +87,61 @@ class Grant(_Answer):
             object=str(record.readable) if record.readable else None,
             columns=record.columns,
             filters=tuple(Filtered.of(by, scope) for by, scope in sorted(record.scopes.items())),
+        )
+
+
+class StuckGrant(_Answer):
+    """One table that can't go on. `state` may be GRANTING or REVOKING, where it waited for long and never said why.
+
+    `subscriptions`: those that want it, or that wanted it until they ended. `tried`: last; `next_try`: when its message comes
+    back at the latest; where that has passed, the message may be lost, and the next reconcile tries it.
+    """
+
+    place: Place
+    table: str
+    subscriptions: tuple[str, ...]
+    state: GrantState
+    reason: str | None
+    since: datetime
+    tried: datetime
+    next_try: datetime
+
+    @classmethod
+    def of(cls, stuck: Stuck, longest_pause: timedelta) -> Self:
+        record = stuck.record
+        return cls(
+            place=Place.of(record.principal),
+            table=str(record.table or record.path),
+            subscriptions=tuple(sorted(stuck.subscriptions)),
+            state=record.state,
+            reason=record.reason,
+            since=record.since,
+            tried=record.updated_at,
+            next_try=record.updated_at + longest_pause,
+        )
+
+
+class DeadLetter(_Answer):
+    """`id`: in the dead-letter queue; `kind`, `domain` and `subject` are null where it is no event. `since`: it lies there."""
+
+    id: str
+    since: datetime
+    kind: str | None
+    domain: str | None
+    subject: str | None
+    reason: str
+    body: str
+
+    @classmethod
+    def of(cls, letter: Letter, body: str) -> Self:
+        return cls(
+            id=letter.id,
+            since=letter.sent_at,
+            kind=letter.kind,
+            domain=letter.domain,
+            subject=letter.subject,
+            reason=letter.reason,
+            body=body,
         )
 
 

@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from dzgrant.cli import waiting
+from dzgrant.cli.waiting import AsJson
 from dzgrant.errors import DzgrantError, Misconfigured
 from dzgrant.model import GrantState
 
@@ -27,9 +29,10 @@ _grants = typer.Typer(help="Who can read what, since when, by which approval.", 
 app.add_typer(_grants, name="grants")
 _toolkit = typer.Typer(help="What the products of Service Catalog ask for.", no_args_is_help=True)
 app.add_typer(_toolkit, name="toolkit")
+app.add_typer(waiting.stuck, name="stuck")
+app.add_typer(waiting.dlq, name="dlq")
 
 Domain = Annotated[str | None, typer.Option(help="DataZone domain id. Needed unless DZGRANT_DOMAIN_IDS names just one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 
 def main() -> None:

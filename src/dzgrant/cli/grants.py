@@ -16,7 +16,13 @@ from dzgrant.cli.parts import with_parts
 from dzgrant.ledger import Ledger
 from dzgrant.model import GrantState, Source
 
-_COLOURS = {GrantState.GRANTED: "green", GrantState.FAILED: "red", GrantState.REVOKED: "dim"}
+_COLOURS = {
+    GrantState.GRANTED: "green",
+    GrantState.FAILED: "red",
+    GrantState.STUCK_GRANT: "red",
+    GrantState.STUCK_REVOKE: "bold red",
+    GrantState.REVOKED: "dim",
+}
 _SOURCE = re.compile(r"(?P<engine>\w+)://(?P<host>.+):(?P<port>\d+)/(?P<database>.+)")
 
 
@@ -113,12 +119,16 @@ def drawn(grants: Sequence[Grant]) -> Table:
             f"{place.principal}\n{place.login}",
             "\n".join((grant.table, *read_as(grant.object, grant.columns))),
             place.source,
-            Text(grant.state, _COLOURS.get(grant.state, "yellow")),
+            coloured(grant.state),
             moment(grant.since),
             "\n".join(_subscription(by, grant.filters) for by in grant.subscriptions),
             grant.reason or "",
         )
     return rows
+
+
+def coloured(state: GrantState) -> Text:
+    return Text(state, _COLOURS.get(state, "yellow"))
 
 
 def read_as(view: str | None, columns: Sequence[str] | None) -> list[str]:

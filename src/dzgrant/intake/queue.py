@@ -38,6 +38,8 @@ _RETENTION = 345_600
 LARGEST = 1_048_576
 """Bytes of the largest SQS message, its attributes included."""
 
+REASON = "dzgrant.reason"
+MESSAGE = "dzgrant.message"
 # SQS allows ten message attributes; these two are ours.
 _MAX_ATTRIBUTES = 10 - 2
 _REASON_LENGTH = 1024
@@ -143,6 +145,12 @@ class Queue:
             return False
         await self._send(self._dead_letters.url, delivery.body, _beside(delivery, str(error)), 0)
         return True
+
+    def letters(self) -> Queue | None:
+        """The dead-letter queue, as one to be read and emptied; None: there is none."""
+        if self._dead_letters is None:
+            return None
+        return Queue(self._client, self._dead_letters.url, None, retention=self._retention, place=self.place, poll_seconds=1)
 
     def wears_out(self, delivery: Delivery) -> bool:
         """Whether SQS would soon drop the message, or move it away by itself, though it only waits."""
@@ -253,9 +261,9 @@ def _beside(delivery: Delivery, reason: str) -> dict[str, MessageAttributeValueO
             kept[name] = value
             room -= size
 
-    add("dzgrant.message", {"DataType": "String", "StringValue": delivery.id})
-    add("dzgrant.reason", {"DataType": "String", "StringValue": reason[:_REASON_LENGTH]})
-    for name, value in list(delivery.attributes.items())[:_MAX_ATTRIBUTES]:
+    add(MESSAGE, {"DataType": "String", "StringValue": delivery.id})
+    add(REASON, {"DataType": "String", "StringValue": reason[:_REASON_LENGTH]})
+    for name, value in [one for one in delivery.attributes.items() if one[0] not in kept][:_MAX_ATTRIBUTES]:
         add(name, value)
     return kept
 

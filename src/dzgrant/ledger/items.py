@@ -210,6 +210,7 @@ def grant_record(item: Item) -> GrantRecord:
         readable=_table(item, "readable"),
         columns=tuple(part["S"] for part in item["columns"]["L"]) if "columns" in item else None,
         intents=int(item["intents"]["N"]) if "intents" in item else 0,
+        given_up=state is GrantState.FAILED and "given_up" in item,
     )
     return replace(record, settled=item.get("settled") == settled(record.intents - 1, record.allowed))
 

@@ -43,6 +43,8 @@ class GrantOutcome:
     """The intents that came to their end, and what is allowed, where that is not the whole table."""
     reason: str | None = None
     """Why it is not as it should be, for a person. A state without a reason removes an older one."""
+    given_up: bool = False
+    """FAILED, because a person said so."""
     subscriptions: frozenset[str] = frozenset()
     """The subscriptions that this outcome answers: their history gets the state, when it is GRANTED or FAILED."""
     ended: frozenset[str] = frozenset()

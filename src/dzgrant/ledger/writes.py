@@ -201,6 +201,10 @@ def _grant(principal: Principal, outcome: GrantOutcome, now: datetime) -> Write:
             sets["stuck"] = items.text(state)
         else:
             forgotten += ("stuck",)
+        if outcome.given_up:
+            sets["given_up"] = items.moment(now)
+        else:
+            forgotten += ("given_up",)
     if outcome.table is not None:
         readable = _readable(outcome)
         sets |= readable

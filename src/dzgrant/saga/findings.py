@@ -37,6 +37,10 @@ class Findings:
     """What the login may go on reading."""
     narrowing: dict[TablePath, Table] = field(default_factory=dict)
     """Tables that stay, and of which less may be approved than before."""
+    by_hand: str | None = None
+    """REVOKE: a person has settled it in the database; who, and why."""
+    given_up: Collection[TablePath] = ()
+    """Tables that then are not wanted from dzgrant any longer, should they not be granted by now."""
     suspended: list[GrantOutcome] = field(default_factory=list)
     """What becomes of the tables that wait."""
     stuck: dict[str, str] = field(default_factory=dict)
@@ -92,6 +96,10 @@ class Findings:
                 self.keep |= {record.table}
                 if key in claimed and record.allowed != WHOLE:
                     self.narrowing[claimed[key]] = record.table
+        for path in self.given_up:
+            if path.key in self.kept and self.records[path.key].state is not GrantState.GRANTED:
+                self.refused[path] = Refused(self.by_hand or "", do="dzgrant reconcile tries it again")
+                self.kept.discard(path.key)
 
     def give_up(self, path: TablePath, refused: Refused) -> None:
         """REVOKE: the table stays wanted, but what is left of the approvals can't be enforced, so that it goes."""
@@ -115,6 +123,8 @@ class Findings:
         for path, error in why.items():
             record, reason, for_person = self.records[path.key], str(error), isinstance(error, Misconfigured)
             leaving = path in self.leaving
+            if record.given_up and not leaving:
+                continue
             works = record.state is GrantState.GRANTED and path not in self.closed and not leaving
             overdue = record.state in (GrantState.GRANTING, GrantState.REVOKING) and now - record.since >= PATIENCE
             stuck = not works and (for_person or record.stuck or overdue)
@@ -123,6 +133,12 @@ class Findings:
             if (stuck and state is not record.state) or (for_person and reason != record.reason):
                 self.stuck[path.key] = reason
             self.suspended.append(GrantOutcome(path=path, state=state, reason=reason))
+
+    @property
+    def abandoned(self) -> str | None:
+        """GRANT: why a person gave up every one of the tables, if so."""
+        records = [self.records[path.key] for path in self.paths if path.key in self.records]
+        return records[0].reason if records and all(record.given_up for record in records) else None
 
     def hush(self) -> None:
         """People could not be told: what they should hear of is left as one that they were not told of."""
@@ -153,13 +169,14 @@ class Findings:
 
     def revoked(self) -> Iterator[GrantOutcome]:
         """REVOKE: as `granted`; also what was leaving before and was never settled, for it went along."""
-        for path in {path.key: path for path in (*self.leaving, *self.paths)}.values():
+        for path in {path.key: path for path in (*self.leaving, *self.paths, *self.refused)}.values():
             outcome = GrantOutcome(path=path, state=None, ended=self._wanting(path))
             if path in self.refused:
                 staying = self.records[path.key].subscriptions - outcome.ended
-                yield replace(outcome, state=GrantState.FAILED, reason=str(self.refused[path]), subscriptions=staying)
+                failed = replace(outcome, state=GrantState.FAILED, reason=self.by_hand or str(self.refused[path]))
+                yield replace(failed, subscriptions=staying, given_up=path in self.given_up)
             elif path.key not in self.kept:
-                yield replace(outcome, state=GrantState.REVOKED)
+                yield replace(outcome, state=GrantState.REVOKED, reason=self.by_hand)
             else:
                 yield self._granted(outcome) if path in self.given else outcome
 

@@ -38,17 +38,15 @@ def _outcomes(journey: Journey) -> Iterator[Outcome]:
     for path, subscription in _tables(journey):
         if (kind := _kind(journey, path)) is None:
             continue
-        refused = found.refused.get(path)
         reach = found.reach[path] if path in found.given else None
         yield Outcome(
             kind=kind,
-            aim=journey.progress.aim.value,
+            aim="grant" if kind is OutcomeKind.RESOLVED and path in found.refused else journey.progress.aim.value,
             principal=journey.principal,
             login=journey.login,
             table=str(found.tables.get(path, path)),
             subscription=subscription,
-            reason=found.stuck.get(path.key)
-            or (str(refused) if refused else journey.dropped.detail if journey.dropped else None),
+            reason=_reason(journey, path),
             login_outcome=journey.dropped.outcome if journey.dropped else None,
             readable_through=reach.through if reach else None,
             readable=str(view) if reach and (view := found.view(path)) else None,
@@ -57,11 +55,22 @@ def _outcomes(journey: Journey) -> Iterator[Outcome]:
         )
 
 
+def _reason(journey: Journey, path: TablePath) -> str | None:
+    found = journey.found
+    if why := found.stuck.get(path.key) or found.by_hand:
+        return why
+    return str(found.refused[path]) if path in found.refused else journey.dropped.detail if journey.dropped else None
+
+
 def _tables(journey: Journey) -> Iterator[tuple[TablePath, str | None]]:
-    """With the subscriptions; a table that an earlier revoke left, and that is stuck, has none any more."""
+    """With the subscriptions; a table that an earlier revoke left has none any more."""
     found, claimed = journey.found, {claim.path.key for claim in journey.found.claims}
     yield from ((claim.path, claim.subscription) for claim in found.claims)
-    yield from ((path, None) for path in found.leaving if path.key in found.stuck and path.key not in claimed)
+    for path in found.leaving:
+        if path.key not in claimed and (found.by_hand or path.key in found.stuck):
+            yield path, None
+    if found.by_hand:
+        yield from ((path, by) for path in found.refused for by in sorted(found.records[path.key].subscriptions))
 
 
 def _kind(journey: Journey, path: TablePath) -> OutcomeKind | None:
@@ -71,6 +80,8 @@ def _kind(journey: Journey, path: TablePath) -> OutcomeKind | None:
         return OutcomeKind.STUCK
     if journey.suspended or path in found.waiting:
         return None
+    if found.by_hand:
+        return OutcomeKind.RESOLVED
     if journey.progress.aim is Aim.REVOKE:
         return OutcomeKind.KEPT if path.key in found.kept else OutcomeKind.REVOKED
     return OutcomeKind.FAILED if path in found.refused else OutcomeKind.GRANTED

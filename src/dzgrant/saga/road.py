@@ -103,16 +103,18 @@ class Progress:
     """The consumer secret does not say (any more) which views are to be read."""
     foreign: bool = False
     """A login of this name is not dzgrant's: it is never touched."""
+    by_hand: bool = False
+    """REVOKE: a person has settled what is in the database, which can't be asked."""
     done: frozenset[Effect] = frozenset()
 
 
 def road(progress: Progress) -> tuple[Effect, ...]:
     """The road that this principal is on, without the effects that there is no need of."""
     needless = {
-        Effect.NARROW: not progress.narrowing,
-        Effect.REVOKE_SELECT: progress.aim is Aim.GRANT and not progress.excess,
+        Effect.NARROW: progress.by_hand or not progress.narrowing,
+        Effect.REVOKE_SELECT: progress.by_hand or (progress.aim is Aim.GRANT and not progress.excess),
         Effect.POINT: not progress.moved,
-        Effect.DROP_LOGIN: progress.foreign,
+        Effect.DROP_LOGIN: progress.by_hand or progress.foreign,
     }
     return tuple(effect for effect in _whole_road(progress) if not needless.get(effect))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from weakref import WeakValueDictionary
 
@@ -12,7 +12,7 @@ import structlog
 
 from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused
 from dzgrant.ledger import Claim, Lease
-from dzgrant.model import PrincipalRecord, PrincipalState, Scope, Wanted
+from dzgrant.model import Admin, Principal, PrincipalRecord, PrincipalState, Scope, TablePath, Wanted
 from dzgrant.saga import rotation
 from dzgrant.saga.adoption import Adoption, record_intent, take_over
 from dzgrant.saga.findings import Findings
@@ -61,25 +61,40 @@ class Runner:
 
     async def revoke(self, claims: Sequence[Claim]) -> Journey:
         """Takes away what one principal has by these claims alone. Raises what stopped it."""
-        principal, admin = claims[0].principal, claims[0].admin
-        async with self._locks.setdefault(principal.id, asyncio.Lock()):
-            lease = await self._means.ledger.acquire(principal, admin, unwanted=claims)
-            return await self._walk(lease, Progress(aim=Aim.REVOKE), Findings(claims=claims))
+        return await self._take(claims[0].principal, claims[0].admin, claims)
 
     async def remove(self, known: PrincipalRecord) -> Journey:
         """Takes away all that one principal has, whoever wants it. Raises what stopped it.
 
         No subscription is marked as ended: one that is still approved is granted anew when it is next looked at.
         """
-        principal = known.principal
+        claims = [
+            Claim(subscription=subscription, principal=known.principal, admin=known.admin, path=grant.path)
+            for grant in await self._means.ledger.grants(known.principal)
+            for subscription in sorted(grant.subscriptions)
+        ]
+        return await self.take(known, claims)
+
+    async def take(self, known: PrincipalRecord, claims: Sequence[Claim]) -> Journey:
+        """As `revoke`, also where no claim is left: what nobody wants any more goes."""
+        return await self._take(known.principal, known.admin, claims)
+
+    async def _take(self, principal: Principal, admin: Admin, claims: Sequence[Claim]) -> Journey:
         async with self._locks.setdefault(principal.id, asyncio.Lock()):
-            claims = [
-                Claim(subscription=subscription, principal=principal, admin=known.admin, path=grant.path)
-                for grant in await self._means.ledger.grants(principal)
-                for subscription in sorted(grant.subscriptions)
-            ]
-            lease = await self._means.ledger.acquire(principal, known.admin, unwanted=claims)
+            lease = await self._means.ledger.acquire(principal, admin, unwanted=claims)
             return await self._walk(lease, Progress(aim=Aim.REVOKE), Findings(claims=claims))
+
+    async def resolve(
+        self, known: PrincipalRecord, claims: Sequence[Claim], *, given_up: Collection[TablePath], why: str
+    ) -> Journey:
+        """As `take`, where a person has settled what is in the database: it is not asked, and nothing is claimed of it.
+
+        The tables `given_up` are FAILED from then on. Raises what stopped it.
+        """
+        async with self._locks.setdefault(known.principal.id, asyncio.Lock()):
+            lease = await self._means.ledger.acquire(known.principal, known.admin, unwanted=claims)
+            found = Findings(claims=claims, given_up=frozenset(given_up), by_hand=why)
+            return await self._walk(lease, Progress(aim=Aim.REVOKE, by_hand=True), found)
 
     async def adopt(self, wish: Adoption) -> bool:
         """Makes a login that dzgrant did not make a principal's second way in; whether it was there. Safe to repeat."""
@@ -152,6 +167,8 @@ class Runner:
         except DzgrantError as error:
             error.about(environment=journey.principal.environment.id, source=journey.principal.source)
             await self._suspend(journey, error)
+            if why := journey.found.abandoned:
+                raise Refused(why, do="dzgrant reconcile tries it again", subject=error.subject) from error
             raise
         except BaseException:
             await self._give_back(lease)
