@@ -12,6 +12,7 @@ import pytest
 
 from dzgrant.engines import adapter
 from dzgrant.engines.contract import Database, Readable
+from dzgrant.engines.marker import Marker
 from dzgrant.engines.postgresql.statements import PARENTS_KEY, table_key
 from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient, Unsupported
 from dzgrant.localcloud.databases import Server
@@ -383,6 +384,46 @@ async def test_the_work_takes_few_round_trips(play: Playground, database: Databa
     assert await round_trips() == 4
     await database.drop(login.username, Holder())
     assert await round_trips() == 7
+
+
+# --- what a database or an admin may be set to ---
+
+
+@asynccontextmanager
+async def opened_with(play: Playground, setting: str) -> AsyncIterator[Database]:
+    """`ALTER DATABASE ... SET` holds for every new session, the admin's too."""
+    async with play.server.session(database="postgres") as run:
+        await run(f"ALTER DATABASE {play.database} SET {setting}")
+        database = adapter("postgresql").open(play.source, play.admin, play.limits)
+        try:
+            yield database
+        finally:
+            await database.close()
+            await run(f"ALTER DATABASE {play.database} RESET ALL")
+
+
+async def test_a_backslash_ends_no_literal_whatever_the_database_takes_it_for(play: Playground) -> None:
+    word = "\\' OR true --"
+    table = await play.create_wide("it is\\' x", {"id": "int", "word": "text"}, [(1, word), (2, "hidden")])
+    async with opened_with(play, "standard_conforming_strings = off") as database:
+        login = await given(database)
+        scope = Scope(rows=Comparison(column="word", operator=Operator.EQUAL_TO, values=(word,)))
+        readable = (await database.grant(login.username, table, Holder(), [scope])).readable
+        assert await play.rows(login, readable.table) == [(1, word)]
+        await database.grant(login.username, table, Holder())
+        assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+async def test_nobodys_function_stands_in_for_the_servers_own(play: PostgresqlPlayground) -> None:
+    schema, theirs = quoted(play.schema), consumer()
+    await play.create_login(theirs)
+    marker = Marker(owner=OWNER, fence=1)
+    await play.run(f"CREATE FUNCTION {schema}.shobj_description(oid, text) RETURNS text RETURN '{marker}'")
+    await play.run(f"GRANT USAGE ON SCHEMA {schema} TO PUBLIC")
+    async with opened_with(play, f"search_path = {schema}, pg_catalog") as database:
+        with pytest.raises(Refused, match=theirs.username):
+            await database.drop(theirs.username, Holder())
+    assert await play.can_log_in(theirs)
 
 
 # --- views ---
