@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dzgrant.cli.toolkit import Connector, Wish, as_parameters, connectors
+from dzgrant.cli.toolkit import Connector, Wish, as_parameters, connectors, why_nothing
 from dzgrant.errors import Refused, Unsupported
+from dzgrant.ledger import Ledger
+from dzgrant.localcloud.places import TABLE
 from dzgrant.model import AccountId, Environment, GrantRecord, GrantState, Principal, Region, Source, Table, TablePath
+from tests.fakes.conftest import Fakes
 
 ENVIRONMENT = Environment(
     domain="dzd_1", project="consumer", id="env-1", account=AccountId("333333333333"), region=Region("eu-central-1")
@@ -106,3 +109,14 @@ def test_a_login_by_iam_has_no_password_for_a_connector() -> None:
 def test_what_a_connection_string_cannot_hold(parts: dict[str, str]) -> None:
     with pytest.raises(Unsupported, match="host or database with this name"):
         found(grant(on(**parts)))
+
+
+async def test_why_a_subscription_gives_nothing() -> None:
+    ledger = Ledger(await Fakes().client("dynamodb"), TABLE, owner="test", lease_seconds=60)
+    assert "the ledger knows no subscription s;" in str(await why_nothing(ledger, "s"))
+    await ledger.refuse(domain="dzd_1", subscription="s", project="consumer", reason="it is bounded by rows that can't be told")
+    expected = (
+        "subscription s is refused: it is bounded by rows that can't be told; see what it asks for with: dzgrant explain s"
+    )
+    assert str(await why_nothing(ledger, "s")) == expected
+    assert "knows no subscription" in str(await why_nothing(ledger, "another"))

@@ -66,7 +66,7 @@ def athena(wish: Wish, *, as_json: bool) -> None:
     async def found(ledger: Ledger, by_iam: Callable[[Principal], bool]) -> list[Connector]:
         grants = [grant async for grant in ledger.find(subscription=wish.subscription)]
         if not grants:
-            raise await _nothing(ledger, wish.subscription)
+            raise await why_nothing(ledger, wish.subscription)
         return connectors(wish, grants, by_iam)
 
     every = with_parts(lambda parts: found(parts.ledger, parts.secrets.by_iam))
@@ -145,17 +145,17 @@ def _only(every: Sequence[Connector]) -> Connector:
     return every[0]
 
 
-async def _nothing(ledger: Ledger, subscription: str) -> Refused:
-    """Why there is no live grant."""
-    if (reason := await _refused(ledger, subscription)) is not None:
-        return Refused(f"subscription {subscription} is refused: {reason}", do="see what it asks for with: dzgrant explain")
+async def why_nothing(ledger: Ledger, subscription: str) -> Refused:
+    """What to say of a subscription without a live grant."""
+    refusals = [one async for one in ledger.refusals() if one.subscription == subscription]
+    if refusals:
+        return Refused(
+            f"subscription {subscription} is refused: {refusals[0].reason}",
+            do=f"see what it asks for with: dzgrant explain {subscription}",
+        )
     if [one async for one in ledger.history(subscription=subscription)]:
         return Refused(f"subscription {subscription} gives access to nothing any longer", do="subscribe again")
     return Refused(f"the ledger knows no subscription {subscription}", do="see what there is with: dzgrant grants list")
-
-
-async def _refused(ledger: Ledger, subscription: str) -> str | None:
-    return next((one.reason for one in [each async for each in ledger.refusals()] if one.subscription == subscription), None)
 
 
 def _print(connector: Connector) -> None:
@@ -175,7 +175,7 @@ def _print(connector: Connector) -> None:
 
 
 def _in_athena(catalog: str, grant: GrantRecord) -> str:
-    """What stands after FROM. Athena has every name in lower case; the connector finds those that are spelled otherwise."""
+    """What stands after FROM. Athena has every name in lower case; docs/toolkit.md says which others its connectors find."""
     place = grant.readable or grant.table
     names = (catalog, place.schema, place.name) if place else (catalog,)
     return ".".join('"' + name.lower().replace('"', '""') + '"' for name in names)
