@@ -386,6 +386,26 @@ async def test_a_reader_who_wants_padding_sees_no_hidden_row(
         assert await run(f"SELECT id FROM {play.sql(reach.readable.table)}") == [(2,)]
 
 
+@pytest.mark.filterwarnings("ignore:.*sql mode")
+async def test_the_servers_mode_changes_the_meaning_of_no_literal(play: MysqlPlayground) -> None:
+    word = "\\' OR true -- "
+    table = await play.create_wide("orders", {"id": "int", "word": "text"}, [(1, "7"), (2, "hidden")])
+    async with play.server.session() as run:
+        [(mode,)] = await run("SELECT @@GLOBAL.sql_mode")
+        await run("SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'")
+        database = adapter("mysql").open(play.source, play.admin, play.limits)
+        try:
+            login = consumer()
+            await given(database, login)
+            scope = Scope(rows=Comparison(column="word", operator=Operator.EQUAL_TO, values=(word,)))
+            reach = await database.grant(login.username, table, Holder(), [scope])
+            assert await play.rows(login, reach.readable.table) == []
+            assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+        finally:
+            await database.close()
+            await run(f"SET GLOBAL sql_mode = '{mode}'")
+
+
 async def test_a_readers_open_transaction_keeps_no_view_as_it_is(play: MysqlPlayground, impatient: Database) -> None:
     table = await play.create_table("orders")
     login = consumer()
