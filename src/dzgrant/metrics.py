@@ -38,6 +38,17 @@ class Metrics:
             ["why"],
             registry=registry,
         )
+        self.findings = Counter(
+            "dzgrant_findings",
+            "What a sweep found that was not as it should be, by what it is and whether it was repaired.",
+            ["kind", "repaired"],
+            registry=registry,
+        )
+        self.last_sweep = Gauge(
+            "dzgrant_last_sweep_timestamp_seconds",
+            "When a whole sweep last came to its end, by whichever worker; of several domains the longest ago.",
+            registry=registry,
+        )
         self.steps = Histogram(
             "dzgrant_step_seconds", "Duration of a saga's steps.", ["step", "engine"], buckets=_STEP_SECONDS, registry=registry
         )

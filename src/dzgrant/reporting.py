@@ -31,6 +31,17 @@ Of an environment there is `Environment Extended`, `Environment Restored` (it ha
     reason          why it is stuck, or what of it somebody else has changed, so that it was not put back; else null
     seconds         how long the work took
 
+What a sweep found that was not as it should be is a `Drift Found`, with these members:
+
+    version         "1", as above
+    kind            what it is: a `DriftKind`
+    repaired        whether it is as it should be now
+    what            one line for a person
+    reason          why it was not repaired, else null
+    domain          its id
+    project, environment, account, region, engine, host, port, database     of the principal, null where there is none
+    subscription, table, login, secret              what it is about, as far as it is about one
+
 Every outcome becomes an event at least once: `Reporter.outcome` and `Reporter.environment` return only when the bus has
 taken it, and otherwise raise. So a caller tells the outcome before it says that the work is done, and tells it again when it
 does the work again.
@@ -40,7 +51,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
@@ -128,6 +139,52 @@ class EnvironmentOutcome:
     reason: str | None = None
 
 
+class DriftKind(StrEnum):
+    """Each value is a label of a metric and a word of an event: it stays."""
+
+    NOT_GRANTED = "not_granted"
+    """Approved, and not granted: an event was lost, or an environment was added while nobody looked."""
+    NOT_REVOKED = "not_revoked"
+    """Ended, or not wanted there any more, and not revoked."""
+    NOT_ANSWERED = "not_answered"
+    """DataZone waits to hear of a custom subscription target."""
+    FILTERS = "filters"
+    """Granted with other filters than those of the approval now."""
+    UNKNOWN_SUBSCRIPTION = "unknown_subscription"
+    """Granted for a subscription that DataZone does not know."""
+    LOGIN = "login"
+    """It is gone, disabled, or not dzgrant's."""
+    PASSWORD = "password"  # noqa: S105  # a kind's name
+    """The secret does not open the login."""
+    PRIVILEGE_MISSING = "privilege_missing"
+    PRIVILEGE_EXTRA = "privilege_extra"
+    PRODUCER_SECRET = "producer_secret"  # noqa: S105  # a kind's name
+    CONSUMER_SECRET = "consumer_secret"  # noqa: S105  # a kind's name
+    SHARE = "share"
+    """The producer secret's policy is not what lets the consumer alone read it."""
+    UNFINISHED = "unfinished"
+    """Work on a principal was cut off, and nobody came back to it."""
+    ORPHAN_LOGIN = "orphan_login"
+    ORPHAN_SECRET = "orphan_secret"  # noqa: S105  # a kind's name
+    UNSEEN = "unseen"
+    """It could not be looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One thing that was not as it should be. Two are the same whatever the words."""
+
+    kind: DriftKind
+    domain: str
+    what: str = field(compare=False)
+    principal: Principal | None = None
+    subscription: str | None = None
+    table: str | None = None
+    login: str | None = None
+    secret: str | None = None
+    """Its name."""
+
+
 class Reporter:
     """Tasks share it. `bus` is the name or ARN of the outcome bus; None: outcomes are logged and counted only."""
 
@@ -154,6 +211,17 @@ class Reporter:
         tell(f"environment_{outcome.kind}", **detail)
         self._metrics.environments.labels(outcome.kind).inc()
         await self._send(f"Environment {outcome.kind.capitalize()}", detail)
+
+    async def drift(self, found: Drift, *, repaired: bool, reason: str | None = None) -> None:
+        """As `outcome`, of what a sweep found. `reason`: why it was not repaired."""
+        detail = _drift_detail(found, repaired=repaired, reason=reason)
+        log.info("drift_found", **detail)
+        self._metrics.findings.labels(found.kind, str(repaired).lower()).inc()
+        await self._send("Drift Found", detail)
+
+    def swept(self, ended: datetime) -> None:
+        """Says when a whole sweep last came to its end."""
+        self._metrics.last_sweep.set(ended.timestamp())
 
     async def _send(self, kind: str, detail: Mapping[str, object]) -> None:
         if self._bus is None:
@@ -255,4 +323,28 @@ def _environment_detail(outcome: EnvironmentOutcome) -> dict[str, object]:
         ],
         "reason": outcome.reason[:_REASON_LENGTH] if outcome.reason else None,
         "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _drift_detail(found: Drift, *, repaired: bool, reason: str | None) -> dict[str, object]:
+    principal = found.principal
+    environment, source = (principal.environment, principal.source) if principal else (None, None)
+    return {
+        "kind": found.kind,
+        "repaired": repaired,
+        "what": found.what[:_REASON_LENGTH],
+        "reason": reason[:_REASON_LENGTH] if reason else None,
+        "domain": found.domain,
+        "project": environment.project if environment else None,
+        "environment": environment.id if environment else None,
+        "account": environment.account if environment else None,
+        "region": environment.region if environment else None,
+        "engine": source.engine if source else None,
+        "host": source.host if source else None,
+        "port": source.port if source else None,
+        "database": source.database if source else None,
+        "subscription": found.subscription,
+        "table": found.table,
+        "login": found.login,
+        "secret": found.secret,
     }

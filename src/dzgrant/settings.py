@@ -147,6 +147,15 @@ class Settings(BaseSettings):
     rotation_grace_hours: float = Field(
         default=24.0, ge=0, le=8760, description="How long the password before a rotation opens still; in Oracle 1 at least."
     )
+    sweep_minutes: float = Field(
+        default=60.0,
+        ge=0,
+        le=10080,
+        description="Minutes from one sweep of a domain in DZGRANT_DOMAIN_IDS to the next, by one of the workers; 0: none.",
+    )
+    sweep: Literal["repair", "report"] = Field(
+        default="repair", description="What a sweep does with what it finds; `report` changes nothing."
+    )
     datazone_rate: float = Field(
         default=8.0,
         ge=1,

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -22,21 +23,27 @@ from dzgrant.environments import Environments
 from dzgrant.errors import Misconfigured
 from dzgrant.intake.consumer import Consumer
 from dzgrant.intake.queue import open_queue
-from dzgrant.ledger import Ledger
+from dzgrant.ledger import Ledger, Sweeps
 from dzgrant.metrics import Metrics
 from dzgrant.protection import protect
 from dzgrant.reporting import Reporter
 from dzgrant.saga.converge import Converge
+from dzgrant.saga.explain import Sides
 from dzgrant.saga.extender import Extender
 from dzgrant.saga.outcomes import tell, tell_rotated
 from dzgrant.saga.runner import Runner
 from dzgrant.saga.schedule import Schedule
 from dzgrant.saga.sources import Sources
 from dzgrant.saga.step import Means
+from dzgrant.saga.sweep import Sweep
+from dzgrant.saga.sweeper import Sweeper
 from dzgrant.secrets import Secrets
 from dzgrant.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
+
+# What an event still does, a sweep must not take for lost.
+_IN_WORK = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,7 @@ class Parts:
     accounts: Accounts
     catalog: Catalog
     ledger: Ledger
+    sweeps: Sweeps
     secrets: Secrets
     sources: Sources
     runner: Runner
@@ -63,6 +71,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         catalog = Catalog(accounts, settings)
         owner = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
         ledger = Ledger(await accounts.dynamodb(), settings.table, owner=owner, lease_seconds=settings.lease_seconds)
+        sweeps = Sweeps(await accounts.dynamodb(), settings.table, owner=owner, lease_seconds=settings.lease_seconds)
         secrets = Secrets(accounts, settings)
         sources = Sources(catalog.admin_credentials, _limits(settings))
         exits.push_async_callback(sources.close)
@@ -89,6 +98,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             accounts=accounts,
             catalog=catalog,
             ledger=ledger,
+            sweeps=sweeps,
             secrets=secrets,
             sources=sources,
             runner=runner,
@@ -132,6 +142,8 @@ async def run(settings: Settings) -> None:
             log.info("worker_started", version=__version__, queue=settings.queue_url, table=settings.table, http_port=port)
             async with asyncio.TaskGroup() as beside:
                 others = [beside.create_task(_schedule(parts, settings).run())]
+                if sweeper := _sweeper(parts, settings):
+                    others.append(beside.create_task(sweeper.run()))
                 if agent:
                     others.append(beside.create_task(protect(agent, lambda: consumer.busy)))
                 try:
@@ -148,6 +160,45 @@ def _agent() -> str:
         return agent
     raise Misconfigured(
         "DZGRANT_TASK_PROTECTION is on, and this is no ECS task: ECS_AGENT_URI is not set", do="turn it off outside of ECS"
+    )
+
+
+def sides(parts: Parts) -> Sides:
+    """From where a subscription is looked at."""
+    return Sides(
+        catalog=parts.catalog,
+        converge=parts.converge,
+        ledger=parts.ledger,
+        secrets=parts.secrets,
+        sources=parts.sources,
+        sweeps=parts.sweeps,
+    )
+
+
+def sweep(parts: Parts, *, repair: bool, patience: timedelta = timedelta()) -> Sweep:
+    """`patience`: for how long what was changed may be in work still."""
+    return Sweep(
+        sides=sides(parts),
+        runner=parts.runner,
+        reporter=parts.reporter,
+        repair=repair,
+        patience=patience,
+    )
+
+
+def _sweeper(parts: Parts, settings: Settings) -> Sweeper | None:
+    period = timedelta(minutes=settings.sweep_minutes)
+    if not period:
+        return None
+    if not settings.domain_ids:
+        log.warning("no_sweep", why="DZGRANT_DOMAIN_IDS names no domain")
+        return None
+    return Sweeper(
+        sweep=sweep(parts, repair=settings.sweep == "repair", patience=min(period, _IN_WORK)),
+        sweeps=parts.sweeps,
+        reporter=parts.reporter,
+        domains=settings.domain_ids,
+        period=period,
     )
 
 

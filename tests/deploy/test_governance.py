@@ -73,7 +73,7 @@ def test_the_examples_are_taken(path: Path) -> None:
         ("RotationGraceHours", "48"),
         ("LakeFormationTag", "key"),
         ("ExtendEnvironments", "false"),
-        ("ReconcileHours", "5"),
+        ("SweepMinutes", "5"),
         ("AlarmTopicArn", "platform-team"),
         ("KmsKeyArn", "alias/aws/sqs"),
         ("SampleTables", "a-name"),

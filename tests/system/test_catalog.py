@@ -165,7 +165,7 @@ class TestSubscription:
             await by_id(catalog, domain, made.subscription)
         # It must not hide the others of the domain.
         other = subscribed(control, domain, listing)
-        assert [found.id async for found in catalog.every(domain)] == [other.subscription]
+        assert [found.subscription.id async for found in catalog.every(domain)] == [other.subscription]
 
     async def test_the_domains_subscriptions_of_every_status_and_page_are_listed(
         self, catalog: Catalog, control: Control, domain: str
@@ -175,7 +175,8 @@ class TestSubscription:
         revoked, cancelled = (subscribed(control, domain, listing).subscription for _ in range(2))
         control.do(c.Revoke(subscription=revoked, events=False))
         control.do(c.Cancel(subscription=cancelled, events=False))
-        every = {found.id: found.status async for found in catalog.every(domain)}
+        listed = [found async for found in catalog.every(domain)]
+        every = {found.subscription.id: found.subscription.status for found in listed}
         assert every == {
             **dict.fromkeys(approved, SubscriptionStatus.APPROVED),
             revoked: SubscriptionStatus.REVOKED,
@@ -542,13 +543,15 @@ class TestCustomTargets:
         assert (ours.subscription, ours.environment, ours.listing) == (made.subscription, environment, table.listing)
         assert [(asset.id, asset.status) for asset in ours.assets] == [(table.asset, "GRANT_PENDING")]
         subscription = await by_id(catalog, domain, made.subscription)
-        assert [found.id for found in await catalog.custom_environments(subscription)] == [environment]
+        assert [found.id for found in await catalog.custom_environments(await catalog.custom_grants(subscription))] == [
+            environment
+        ]
 
         control.do(c.DeleteGrant(grant=ours.id, events=False))
         leaving = await catalog.subscription_grant(domain, ours.id)
         assert leaving
         assert leaving.leaving
-        assert await catalog.custom_environments(subscription) == ()
+        assert await catalog.custom_environments(await catalog.custom_grants(subscription)) == ()
         assert await catalog.subscription_grant(domain, "0" * 14) is None
 
 

@@ -200,8 +200,10 @@ async def test_reconcile_finds_lost_events_of_the_whole_domain(story: Story, dzg
     done = await dzgrant("reconcile")
     assert (done.returncode, done.stderr) == (0, "")
     rows = {words[0]: " ".join(words) for line in done.stdout.splitlines() if (words := line.split())}
-    assert f"{story.principal().id}: - → GRANTED" in rows[begun]
-    assert f"{story.principal().id}: GRANTED → -" in rows[ended]
+    assert rows[begun].startswith(f"{begun} not_granted {story.principal().id}")
+    assert rows[ended].startswith(f"{ended} not_revoked {story.principal().id}")
+    assert rows[begun].endswith(" yes")
+    assert rows[ended].endswith(" yes")
     await story.reads(items, of=(orders, items))
     for subscription in (ended, begun):
         assert differences(await dzgrant("explain", subscription, "--json")) == []
@@ -212,7 +214,7 @@ async def test_reconcile_for_a_schedule_logs_what_it_did(story: Story, dzgrant: 
     done = await dzgrant("reconcile", begun, "--log")
     last = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, last["event"]) == (0, "reconciled")
-    assert [last[name] for name in ("subscriptions", "changed", "unchanged", "failed")] == [1, 1, 0, 0]
+    assert [last[name] for name in ("subscriptions", "principals", "findings", "repaired", "failed")] == [1, 1, 1, 1, 0]
 
 
 async def test_reconcile_takes_what_an_environment_had_that_went_unheard(story: Story, dzgrant: Dzgrant) -> None:

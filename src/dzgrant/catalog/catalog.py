@@ -19,7 +19,7 @@ from dzgrant.catalog.glue import Connection
 from dzgrant.catalog.grants import SubscriptionGrant, SubscriptionGrants
 from dzgrant.catalog.owners import Owners
 from dzgrant.catalog.producers import Producers
-from dzgrant.catalog.subscriptions import Subscriptions
+from dzgrant.catalog.subscriptions import Listed, Subscriptions
 from dzgrant.errors import DzgrantError
 from dzgrant.model import (
     AccountId,
@@ -87,9 +87,10 @@ class Catalog:
         """The project's approved subscriptions. One that is refused is logged and left out: its absence says nothing."""
         return self._subscriptions.approved(domain, project)
 
-    def every(self, domain: str) -> AsyncIterator[Subscription]:
-        """The domain's subscriptions of every status, the approved first; left out as in `approved`."""
-        return self._subscriptions.every(domain)
+    def every(self, domain: str, after: str = "") -> AsyncIterator[Listed]:
+        """The domain's subscriptions of every status, the approved first, the oldest of a status first; left out as in
+        `approved`. `after`: the place of the last one that was dealt with."""
+        return self._subscriptions.every(domain, after)
 
     async def environments(self, domain: str, project: str) -> tuple[Environment, ...]:
         """The project's environments that get access, in order of their ids."""
@@ -111,17 +112,16 @@ class Catalog:
         """One subscription grant and whose target it is for; None when there is none."""
         return await self._grants.get(domain, grant)
 
-    async def custom_environments(self, subscription: Subscription) -> tuple[Environment, ...]:
-        """The live environments, of any blueprint, to which a custom subscription target brings this subscription."""
+    async def custom_grants(self, subscription: Subscription) -> tuple[SubscriptionGrant, ...]:
+        """The subscription's grants on custom subscription targets, also those that are to go."""
         grants = await self._grants.of_subscription(subscription.domain, subscription.id)
-        ids = sorted({grant.environment for grant in grants if grant.environment and grant.custom and not grant.leaving})
-        found = await together(self._environments.get(subscription.domain, environment) for environment in ids)
-        return tuple(state.environment for state in found if state and state.live)
+        return tuple(grant for grant in grants if grant.custom)
 
-    async def pending_grants(self, subscription: Subscription) -> tuple[tuple[SubscriptionGrant, str], ...]:
-        """The subscription's grants on custom targets for which DataZone waits to hear, each with its environment."""
-        grants = await self._grants.of_subscription(subscription.domain, subscription.id)
-        return tuple((grant, grant.environment) for grant in grants if grant.custom and grant.pending and grant.environment)
+    async def custom_environments(self, grants: Collection[SubscriptionGrant]) -> tuple[Environment, ...]:
+        """The live environments, of any blueprint, to which these grants bring their subscription."""
+        places = sorted({(grant.domain, grant.environment) for grant in grants if grant.environment and not grant.leaving})
+        found = await together(self._environments.get(domain, environment) for domain, environment in places)
+        return tuple(state.environment for state in found if state and state.live)
 
     async def wanted(self, subscription: Subscription, environments: Collection[Environment]) -> tuple[Wanted, ...]:
         """A desired grant for each table of the subscription in each environment; none for tables not read through JDBC.

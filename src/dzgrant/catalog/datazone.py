@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 from aiolimiter import AsyncLimiter
@@ -36,6 +37,9 @@ T = TypeVar("T")
 _PAGE = 50  # the most that DataZone gives at once
 Page = TypeVar("Page", bound=Mapping[str, object])
 
+unhurried: ContextVar[bool] = ContextVar("unhurried", default=False)
+"""Whether this work leaves room for other: it has half of the rate at most, whatever is left of it."""
+
 
 class _Missing(Refused):
     """There is no such thing in DataZone."""
@@ -51,6 +55,7 @@ class DataZone:
         """`rate`: calls a second of each operation."""
         self._accounts = accounts
         self._paces: defaultdict[str, AsyncLimiter] = defaultdict(lambda: AsyncLimiter(rate, 1))
+        self._slow_paces: defaultdict[str, AsyncLimiter] = defaultdict(lambda: AsyncLimiter(max(1.0, rate / 2), 1))
 
     async def domain(self, domain: str) -> GetDomainOutputTypeDef | None:
         return await self._get("GetDomain", f"domain {domain}", lambda client: client.get_domain(identifier=domain))
@@ -162,6 +167,8 @@ class DataZone:
 
     async def _ask(self, operation: str, what: str, call: Callable[[DataZoneClient], Awaitable[T]]) -> T:
         client = await self._accounts.datazone()
+        if unhurried.get():
+            await self._slow_paces[operation].acquire()
         await self._paces[operation].acquire()
         try:
             return await call(client)

@@ -8,7 +8,8 @@ read that far: what was revoked must not fail because its listing is gone.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,6 +34,17 @@ log = structlog.get_logger()
 
 _CACHED_LISTINGS = 2048
 _CACHE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One subscription in the list of all."""
+
+    subscription: Subscription
+    place: str
+    """Where to go on after it, however much later: DataZone's own tokens end, but a date of creation never changes."""
+    changed: datetime
+    """When DataZone last changed it (UTC)."""
 
 
 class Subscriptions:
@@ -69,11 +81,19 @@ class Subscriptions:
             if stated := await self._readable(domain, item):
                 yield stated
 
-    async def every(self, domain: str) -> AsyncIterator[Subscription]:
-        for status in SubscriptionStatus:
-            async for item in self._datazone.subscriptions(domain, status):
+    async def every(self, domain: str, after: str = "") -> AsyncIterator[Listed]:
+        statuses = list(SubscriptionStatus)
+        begun, _, since = after.partition(" ")
+        if begun:
+            statuses = statuses[statuses.index(SubscriptionStatus(begun)) :]
+        for status in statuses:
+            async for item in self._datazone.subscriptions(domain, status, sortBy="CREATED_AT", sortOrder="ASCENDING"):
+                # Several may be of one instant, so those of the last one come again.
+                if since and status == begun and item["createdAt"] < datetime.fromisoformat(since):
+                    continue
                 if stated := await self._readable(domain, item):
-                    yield stated
+                    place = f"{status} {item['createdAt'].isoformat()}"
+                    yield Listed(subscription=stated, place=place, changed=item["updatedAt"])
 
     async def _readable(self, domain: str, item: SubscriptionSummaryTypeDef) -> Subscription | None:
         """None, and a line in the log, for what dzgrant refuses: one of them must not hide the others."""

@@ -119,11 +119,12 @@ def reconcile(
     domain: Domain = None,
     *,
     logged: Annotated[bool, typer.Option("--log", help="Log as the daemon does, instead of a table: for a schedule.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Only say what is not as it should be; change nothing.")] = False,
 ) -> None:
-    """Bring one or every subscription to what it should be, once, and say what was done."""
+    """Sweep once, as the daemon does: say what is not as it should be, and mend it. Exit code 1 where something is left."""
     from dzgrant.cli import reconcile as reconciling
 
-    if not reconciling.reconcile(subscription, domain, logged=logged):
+    if not reconciling.reconcile(subscription, domain, logged=logged, report=report):
         raise typer.Exit(1)
 
 

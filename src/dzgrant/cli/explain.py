@@ -12,9 +12,8 @@ from dzgrant.cli.answers import Explained, ExplainedPrincipal
 from dzgrant.cli.console import console, table
 from dzgrant.cli.grants import read_as
 from dzgrant.cli.parts import domains, with_parts
-from dzgrant.saga.explain import Sides
 from dzgrant.saga.explain import explain as gather
-from dzgrant.worker import Parts
+from dzgrant.worker import Parts, sides
 
 
 def explain(subscription: str, domain: str | None, *, as_json: bool) -> bool:
@@ -23,14 +22,7 @@ def explain(subscription: str, domain: str | None, *, as_json: bool) -> bool:
     places = domains(domain, loaded)
 
     async def found(parts: Parts) -> Explained:
-        sides = Sides(
-            catalog=parts.catalog,
-            converge=parts.converge,
-            ledger=parts.ledger,
-            secrets=parts.secrets,
-            sources=parts.sources,
-        )
-        views = [await gather(sides, place, subscription) for place in places]
+        views = [await gather(sides(parts), place, subscription) for place in places]
         return Explained.of(next((view for view in views if view.status or view.refused), views[0]))
 
     explained = with_parts(found, loaded)

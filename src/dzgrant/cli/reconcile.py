@@ -1,74 +1,63 @@
-"""`dzgrant reconcile`: by the same path as an event, once, for one or every subscription."""
+"""`dzgrant reconcile`: a sweep, once, of a domain or of one subscription and all that it has."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import aclosing
 
-import structlog
 from rich.table import Table
 from rich.text import Text
 
 from dzgrant import settings
 from dzgrant.cli.console import console, table
 from dzgrant.cli.parts import domains, with_parts
-from dzgrant.errors import DzgrantError, Refused
-from dzgrant.ledger import Ledger
-from dzgrant.model import GrantState, Subscription
-from dzgrant.together import together
-from dzgrant.worker import Parts
-
-log = structlog.stdlib.get_logger(__name__)
-
-_AT_ONCE = 4
+from dzgrant.errors import Refused
+from dzgrant.model import Subscription
+from dzgrant.saga.sweep import Finding, Step, Sweep, Swept
+from dzgrant.saga.sweeper import Tally
+from dzgrant.worker import Parts, sweep
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
-    """What became of one subscription: each table with its principal, from state to state; `-` is no grant."""
-
-    subscription: Subscription
-    changes: tuple[str, ...]
-    unchanged: int
-    error: str | None
-
-
-def reconcile(subscription: str | None, domain: str | None, *, logged: bool) -> bool:
-    """Prints or logs what was done; whether all could be. Raises `Refused` for a subscription that DataZone does not know."""
+def reconcile(subscription: str | None, domain: str | None, *, logged: bool, report: bool) -> bool:
+    """Prints or logs what was found; whether all is as it should be now. Raises `Refused` for a subscription that DataZone
+    does not know."""
     loaded = settings.load()
     places = domains(domain, loaded)
-    done = with_parts(lambda parts: _reconciled(parts, places, subscription), loaded, logged=logged)
+
+    async def work(parts: Parts) -> tuple[list[Finding], Tally]:
+        sweeping = sweep(parts, repair=not report)
+        if subscription is not None:
+            return await _one(parts, sweeping, await _named(parts, places, subscription))
+        return await _every(sweeping, places)
+
+    found, tally = with_parts(work, loaded, logged=logged)
     if logged:
-        _log(done)
+        tally.log(" ".join(places))
     else:
-        console().print(_drawn(done) if done else "no subscription")
-    return not any(one.error for one in done)
+        console().print(_drawn(found) if found else "nothing to mend")
+        console().print(str(tally))
+    return all(one.repaired for one in found)
 
 
-def _log(done: Sequence[_Done]) -> None:
-    for one in done:
-        if one.error:
-            log.warning("reconcile_failed", subscription=one.subscription.id, error=one.error)
-    changed = sum(len(one.changes) for one in done)
-    failed = sum(bool(one.error) for one in done)
-    unchanged = sum(one.unchanged for one in done)
-    log.info("reconciled", subscriptions=len(done), changed=changed, unchanged=unchanged, failed=failed)
+async def _every(sweeping: Sweep, places: Sequence[str]) -> tuple[list[Finding], Tally]:
+    found: list[Finding] = []
+    tally = Tally()
+    for domain in places:
+        async with aclosing(sweeping.domain(domain)) as steps:
+            async for step in steps:
+                tally.add(step)
+                found += [finding for swept in step.swept for finding in swept.findings]
+    return found, tally
 
 
-async def _reconciled(parts: Parts, places: Sequence[str], subscription: str | None) -> list[_Done]:
-    found = await _every(parts, places) if subscription is None else [await _named(parts, places, subscription)]
-    room = asyncio.Semaphore(_AT_ONCE)
-
-    async def in_turn(one: Subscription) -> _Done:
-        async with room:
-            return await _one(parts, one)
-
-    return await together(in_turn(one) for one in found)
-
-
-async def _every(parts: Parts, places: Sequence[str]) -> list[Subscription]:
-    return [one for domain in places async for one in parts.catalog.every(domain)]
+async def _one(parts: Parts, sweeping: Sweep, subscription: Subscription) -> tuple[list[Finding], Tally]:
+    done: list[Swept] = [await sweeping.subscription(subscription)]
+    principals = dict.fromkeys(claim.principal for claim in await parts.ledger.claims(subscription.id))
+    known = [await parts.sweeps.principal(principal) for principal in principals]
+    done += [await sweeping.principal(holding.record) for holding in known if holding]
+    tally = Tally()
+    tally.add(Step(cursor="", swept=tuple(done)))
+    return [finding for swept in done for finding in swept.findings], tally
 
 
 async def _named(parts: Parts, places: Sequence[str], subscription: str) -> Subscription:
@@ -79,33 +68,17 @@ async def _named(parts: Parts, places: Sequence[str], subscription: str) -> Subs
     raise Refused(f"DataZone has no subscription {subscription} in {', '.join(places)}", do="check the id and --domain")
 
 
-async def _one(parts: Parts, subscription: Subscription) -> _Done:
-    before = await _states(parts.ledger, subscription)
-    error = None
-    try:
-        await parts.converge.reconcile(subscription)
-    except DzgrantError as failure:
-        error = str(failure.about(subscription=subscription.id))
-    after = await _states(parts.ledger, subscription)
-    grants = sorted({*before, *after})
-    changes = tuple(
-        f"{path} for {principal}: {before.get((path, principal), '-')} → {after.get((path, principal), '-')}"
-        for path, principal in grants
-        if before.get((path, principal)) is not after.get((path, principal))
-    )
-    return _Done(subscription=subscription, changes=changes, unchanged=len(grants) - len(changes), error=error)
-
-
-async def _states(ledger: Ledger, subscription: Subscription) -> dict[tuple[str, str], GrantState]:
-    """By table and principal."""
-    found = ledger.find(subscription=subscription.id)
-    return {(str(grant.path), grant.principal.id): grant.state async for grant in found}
-
-
-def _drawn(done: Sequence[_Done]) -> Table:
-    drawn = table("subscription", "domain", "project", "status", "changed", "as before", "error")
-    for one in done:
-        it = one.subscription
-        changed, error = "\n".join(one.changes) or "nothing", Text(one.error or "", "red")
-        drawn.add_row(it.id, it.domain, it.project, it.status, changed, str(one.unchanged), error)
+def _drawn(found: Sequence[Finding]) -> Table:
+    drawn = table("subscription", "found", "principal", "table", "what", "mended", "why not")
+    for one in found:
+        it = one.drift
+        drawn.add_row(
+            it.subscription or "-",
+            it.kind,
+            it.principal.id if it.principal else "",
+            it.table or it.login or it.secret or "",
+            Text(it.what),
+            "yes" if one.repaired else Text("no", "red"),
+            Text(one.reason or "", "red"),
+        )
     return drawn

@@ -7,5 +7,16 @@
 from dzgrant.ledger.lease import Lease
 from dzgrant.ledger.ledger import Ledger
 from dzgrant.ledger.records import Claim, GrantOutcome, HistoryRecord, Refusal, Settlement
+from dzgrant.ledger.sweeps import SweepLease, Sweeps
 
-__all__ = ["Claim", "GrantOutcome", "HistoryRecord", "Lease", "Ledger", "Refusal", "Settlement"]
+__all__ = [
+    "Claim",
+    "GrantOutcome",
+    "HistoryRecord",
+    "Lease",
+    "Ledger",
+    "Refusal",
+    "Settlement",
+    "SweepLease",
+    "Sweeps",
+]

@@ -52,7 +52,7 @@ def bid(
     """`seen`: the principal as last seen, None when the ledger is not known to have it."""
     prior = seen.record if seen else None
     record = _next(principal, admin, prior, purpose=purpose, now=now)
-    where, given = _unchanged(seen)
+    where, given = unchanged(seen.record.fence, seen.nonce, seen.leased_until) if seen else unchanged(0, None, 0)
     write = change(
         keys.principal(principal),
         sets={
@@ -104,11 +104,12 @@ def _next(
     )
 
 
-def _unchanged(seen: Holding | None) -> tuple[str, dict[str, Value]]:
-    if seen is None:
+def unchanged(fence: int, nonce: str | None, leased_until: int) -> tuple[str, dict[str, Value]]:
+    """The condition that an item still has this fence (0: is not there) and this lease, and the values that it names."""
+    if not fence:
         return "attribute_not_exists(#pk)", {}
-    given = {"known": items.number(seen.record.fence)}
-    if seen.nonce is None:
+    given = {"known": items.number(fence)}
+    if nonce is None:
         return "#fence = :known AND attribute_not_exists(#nonce)", given
-    given |= {"theirs": items.text(seen.nonce), "their_end": items.number(seen.leased_until)}
+    given |= {"theirs": items.text(nonce), "their_end": items.number(leased_until)}
     return "#fence = :known AND #nonce = :theirs AND #leased_until = :their_end", given

@@ -17,6 +17,7 @@ HISTORY = "HISTORY#"
 ENVIRONMENT = "ENVIRONMENT"
 EXTENSION = "EXTENSION"
 SUBSCRIPTION = "SUBSCRIPTION"
+SWEEP = "SWEEP"
 
 
 class Key(NamedTuple):
@@ -43,6 +44,11 @@ def extension(environment: str) -> Key:
 
 def subscription(identifier: str) -> Key:
     return Key(f"SUBSCRIPTION#{identifier}", SUBSCRIPTION)
+
+
+def sweep(domain: str) -> Key:
+    """How far the sweep of a domain has come, and who is at it."""
+    return Key(f"SWEEP#{domain}", SWEEP)
 
 
 def principal(of: Principal) -> Key:

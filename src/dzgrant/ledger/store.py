@@ -110,12 +110,15 @@ class Store:
             waiting += rest["Keys"] if rest is not None else []
         return found
 
-    async def query(self, value: str, prefix: str, *, attribute: str = "pk") -> AsyncIterator[Item]:
-        """Items where the attribute has this value and `sk` this prefix, in order, all pages.
+    async def query(self, value: str, prefix: str, *, attribute: str = "pk", after: Key | None = None) -> AsyncIterator[Item]:
+        """Items where the attribute has this value and `sk` this prefix, in order, all pages; those `after` a key, which need
+        not be there any more.
 
         Strongly consistent by `pk`; by another attribute it is the index `by-<attribute>`, which is eventually consistent.
         """
         where: dict[str, Any] = {"ConsistentRead": True} if attribute == "pk" else {"IndexName": f"by-{attribute}"}
+        if after is not None:
+            where["ExclusiveStartKey"] = {attribute: {"S": value}, **_plain(after)}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="#attribute = :value AND begins_with(sk, :prefix)",

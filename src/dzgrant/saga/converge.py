@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -32,6 +33,15 @@ _TABLES_AT_ONCE = 25
 _PRINCIPALS_AT_ONCE = 16
 # DataZone may be behind its own event for seconds; what it never says is not so.
 _MAY_STILL_APPEAR = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What a subscription wants now."""
+
+    wanted: tuple[Wanted, ...]
+    pending: tuple[SubscriptionGrant, ...]
+    """Its grants on custom targets of which DataZone waits to hear."""
 
 
 C = TypeVar("C", Wanted, Claim)
@@ -85,7 +95,7 @@ class Converge:
             raise Transient("DataZone does not know the subscription (yet)").about(subscription=hint.subscription)
         elif hint.subscription is not None:
             # Deleted in DataZone: nobody approves it any more.
-            await self._end(hint.subscription)
+            await self.end(hint.subscription)
 
     async def subscription(self, subscription: Subscription) -> None:
         """Brings every principal of the subscription to what its status says."""
@@ -95,7 +105,7 @@ class Converge:
                 self._reporter.nothing_wanted(subscription, environments)
             await self._grant(wanted)
         else:
-            await self._end(subscription.id)
+            await self.end(subscription.id)
 
     def stands(self, subscription: Subscription) -> bool:
         """Whether it wants its tables: it is approved, or its owner kept the permissions and the settings honour that."""
@@ -110,25 +120,27 @@ class Converge:
         claims = await self._ledger.claims(subscription.id)
         desired = await self._noting(subscription, self.desired(subscription))
         if self.stands(subscription):
-            wanted = {(one.principal.id, one.path.key) for one in desired}
+            wanted = {(one.principal.id, one.path.key) for one in desired.wanted}
             await self._revoke([claim for claim in claims if (claim.principal.id, claim.path.key) not in wanted])
-        if desired:
-            await self._grant(desired)
-        else:
-            await self.subscription(subscription)
-        for grant, environment in await self._catalog.pending_grants(subscription):
-            await self._custom_grant(grant, environment, subscription)
+        waiting = {grant.environment for grant in desired.pending}
+        rest = [one for one in desired.wanted if one.principal.environment.id not in waiting]
+        first = partial(self._grant, rest) if desired.wanted else partial(self.subscription, subscription)
+        answers = [partial(self._custom_grant, it, it.environment, subscription) for it in desired.pending if it.environment]
+        await _one_by_one([first, *answers])
 
-    async def desired(self, subscription: Subscription) -> tuple[Wanted, ...]:
-        """All that an approved subscription wants, custom subscription targets included; nothing of one that ended.
+    async def desired(self, subscription: Subscription) -> Desired:
+        """All that an approved subscription wants, custom subscription targets included; no table of one that ended.
 
         Only reads. Raises as `Catalog.wanted` does.
         """
+        grants = await self._catalog.custom_grants(subscription)
+        pending = tuple(grant for grant in grants if grant.pending and grant.environment)
         if not self.stands(subscription):
-            return ()
+            return Desired(wanted=(), pending=pending)
         environments = await self._catalog.environments(subscription.domain, subscription.project)
-        custom = await self._catalog.custom_environments(subscription)
-        return await self._catalog.wanted(subscription, tuple(dict.fromkeys((*environments, *custom))))
+        custom = await self._catalog.custom_environments(grants)
+        every = tuple(dict.fromkeys((*environments, *custom)))
+        return Desired(wanted=await self._catalog.wanted(subscription, every), pending=pending)
 
     async def _wanted(self, subscription: Subscription, environments: Sequence[Environment]) -> tuple[Wanted, ...]:
         return await self._noting(subscription, self._catalog.wanted(subscription, environments))
@@ -244,7 +256,7 @@ class Converge:
     async def _withdraw(self, subscription: Subscription, environment: str) -> None:
         """Takes the subscription's tables from one environment. Raises `Refused` where its blueprint gives it them anyway."""
         if not self.stands(subscription):
-            await self._end(subscription.id)
+            await self.end(subscription.id)
             return
         if any(one.id == environment for one in await self._catalog.environments(subscription.domain, subscription.project)):
             raise Refused(
@@ -259,7 +271,8 @@ class Converge:
             limiter = self._catalog.limiter
             await self._reporter.grant_status(grant.domain, grant.id, asset.id, status, failure, limiter=limiter)
 
-    async def _end(self, subscription: str) -> None:
+    async def end(self, subscription: str) -> None:
+        """Takes all that the subscription wanted, for ever."""
         await self._revoke(await self._ledger.end(subscription))
 
     async def _grant(self, wanted: Iterable[Wanted], refusals: Iterable[DzgrantError] = ()) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dzgrant.catalog import Catalog
-from dzgrant.engines.contract import Database, Readable
-from dzgrant.errors import ConsumerRejected, DzgrantError, Refused
-from dzgrant.ledger import Ledger
+from dzgrant.engines.contract import Database
+from dzgrant.errors import DzgrantError, Refused
+from dzgrant.ledger import Ledger, Sweeps
 from dzgrant.model import (
     Admin,
     GrantRecord,
-    GrantState,
     Principal,
     SubscriptionStatus,
     Table,
@@ -21,7 +20,7 @@ from dzgrant.model import (
 )
 from dzgrant.saga.converge import Converge
 from dzgrant.saga.difference import PrincipalView, Seen, compare
-from dzgrant.saga.proof import prove
+from dzgrant.saga.proof import opens, something_readable
 from dzgrant.saga.sources import Sources
 from dzgrant.secrets import Opening, Secrets
 from dzgrant.together import together
@@ -52,6 +51,7 @@ class Sides:
     ledger: Ledger
     secrets: Secrets
     sources: Sources
+    sweeps: Sweeps
 
 
 async def explain(sides: Sides, domain: str, subscription: str) -> Explanation:
@@ -64,7 +64,7 @@ async def explain(sides: Sides, domain: str, subscription: str) -> Explanation:
         found = await sides.catalog.subscription(domain, subscription=subscription, request=None, listing=None, project=None)
         if found is not None:
             status = found.status
-            wanted = await sides.converge.desired(found)
+            wanted = (await sides.converge.desired(found)).wanted
     except Refused as error:
         refused = str(error.about(subscription=subscription))
     principals = await _principals(subscription, wanted, sides)
@@ -141,13 +141,13 @@ async def _in_database(
 ) -> Seen:
     first, second = principal.logins
     login = await database.describe(in_use)
-    readable = _readable(login.tables, grants) if login and login.enabled else None
+    readable = something_readable(login.tables, grants) if login and login.enabled else None
     return Seen(
         login=login,
         tables={path: await _resolved(database, path) for path in paths},
         producer_secret=producer is not None,
         consumer_secret=consumer is not None,
-        opens=await _opens(database, consumer, readable) if consumer and readable else None,
+        opens=await opens(database, consumer, readable) if consumer and readable else None,
         second=await database.describe(first if in_use == second else second),
     )
 
@@ -157,18 +157,3 @@ async def _resolved(database: Database, path: TablePath) -> Table | None:
         return await database.resolve(path)
     except Refused:
         return None
-
-
-def _readable(tables: Collection[Table], grants: Collection[GrantRecord]) -> Readable | None:
-    """One thing that the login was given, and its columns as far as the ledger knows them."""
-    known = {grant.readable or grant.table: grant.columns for grant in grants if grant.state is GrantState.GRANTED}
-    table = next((table for table in (*known, *tables) if table in tables), None)
-    return Readable(table=table, columns=known.get(table)) if table else None
-
-
-async def _opens(database: Database, consumer: Opening, readable: Readable) -> bool:
-    try:
-        await prove(database, consumer, readable)
-    except ConsumerRejected:
-        return False
-    return True

@@ -216,11 +216,11 @@ class Journey:
             await self._grant(path, self.found.tables[path])
 
         # Only a filter makes it matter what else is approved: what is wanted whole costs no look at the ledger.
-        if filtered := self.found.filtered:
+        if (filtered := self.found.filtered) or self.progress.excess:
             await self._read_records()
         await self._each(tuple(self.found.tables), one)
-        if filtered & self.found.refused.keys():
-            # A filter that is refused must not leave what was given before it.
+        if self.progress.excess or filtered & self.found.refused.keys():
+            # A filter that is refused must not leave what was given before it, nor a mend what nobody wants.
             excess = [self.found.look_for_excess(await self._describe(login)) for login in self._lease.record.logins]
             self.progress = replace(self.progress, excess=any(excess))
         moved = any(self._objects.get(table) != view for table, view in self.found.objects().items())

@@ -12,7 +12,7 @@ import structlog
 
 from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused
 from dzgrant.ledger import Claim, Lease
-from dzgrant.model import Admin, Principal, PrincipalRecord, PrincipalState, Scope, TablePath, Wanted
+from dzgrant.model import WHOLE, Admin, Principal, PrincipalRecord, PrincipalState, Scope, TablePath, Wanted
 from dzgrant.saga import rotation
 from dzgrant.saga.adoption import Adoption, record_intent, take_over
 from dzgrant.saga.findings import Findings
@@ -95,6 +95,28 @@ class Runner:
             lease = await self._means.ledger.acquire(known.principal, known.admin, unwanted=claims)
             found = Findings(claims=claims, given_up=frozenset(given_up), by_hand=why)
             return await self._walk(lease, Progress(aim=Aim.REVOKE, by_hand=True), found)
+
+    async def mend(self, known: PrincipalRecord) -> Journey | None:
+        """Makes good all that one principal has, by what the ledger says it should have: secrets, login, tables, and no more
+        than these. None: it has nothing. Raises what stopped it."""
+        principal = known.principal
+        async with self._locks.setdefault(principal.id, asyncio.Lock()):
+            lease = await self._means.ledger.hold(known)
+            try:
+                grants = await self._means.ledger.grants(principal)
+            except BaseException:
+                await self._give_back(lease)
+                raise
+            claims = [
+                Claim(subscription=subscription, principal=principal, admin=lease.record.admin, path=grant.path)
+                for grant in grants
+                for subscription in sorted(grant.subscriptions)
+            ]
+            if not claims:
+                await self._give_back(lease)
+                return None
+            whole = {grant.path.key for grant in grants if grant.allowed >= WHOLE}
+            return await self._walk(lease, Progress(aim=Aim.GRANT, excess=True), Findings(claims=claims, whole=whole))
 
     async def adopt(self, wish: Adoption) -> bool:
         """Makes a login that dzgrant did not make a principal's second way in; whether it was there. Safe to repeat."""

@@ -5,6 +5,6 @@ tag of ours is somebody else's secret and is refused. Limits and error codes: Se
 """
 
 from dzgrant.secrets.secret import MARK, Kept, Opening, Version, Versions, secret_name
-from dzgrant.secrets.secrets import Secrets
+from dzgrant.secrets.secrets import Look, Secrets
 
-__all__ = ["MARK", "Kept", "Opening", "Secrets", "Version", "Versions", "secret_name"]
+__all__ = ["MARK", "Kept", "Look", "Opening", "Secrets", "Version", "Versions", "secret_name"]

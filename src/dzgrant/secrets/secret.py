@@ -46,6 +46,8 @@ class Kept:
     """The views that the consumer reads for tables, `<schema>.<name>` for `<schema>.<name>`; only its own copy names them."""
     since: datetime | None = None
     """When it was written; None where that was not asked."""
+    intact: bool = True
+    """All else in it is as dzgrant writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +144,11 @@ class Secret:
             # Whoever restored it got no further.
             await self._unlabel(found.pending)
             current = None
-        if current and isinstance(current.credentials, type(credentials)):
-            return current
-        return await self.put(credentials, objects)
+        if current is None or not isinstance(current.credentials, type(credentials)):
+            return await self.put(credentials, objects)
+        if not current.intact:
+            await self.put(current.credentials, current.objects)
+        return current
 
     async def renew(self, credentials: Opening) -> Kept:
         """Gives the secret these credentials, and makes it where it was lost."""
@@ -176,8 +180,22 @@ class Secret:
         if found is None or credentials is None or credentials.username not in self._principal.logins:
             return None
         return Kept(
-            arn=Arn(answer["ARN"]), credentials=credentials, fresh=False, objects=found.objects, since=answer["CreatedDate"]
+            arn=Arn(answer["ARN"]),
+            credentials=credentials,
+            fresh=False,
+            objects=found.objects,
+            since=answer["CreatedDate"],
+            intact=json.loads(answer["SecretString"]) == json.loads(self._value(credentials, found.objects)),
         )
+
+    async def policy(self) -> str | None:
+        """Its resource policy; None where it has none, or is not there."""
+        try:
+            return (await self._client.get_resource_policy(SecretId=self.name)).get("ResourcePolicy")
+        except AwsError as error:
+            if code(error) in _GONE:
+                return None
+            raise self._explained(error, "looked at") from error
 
     async def versions(self) -> Versions | None:
         """None when the secret is not there, or holds no password in use."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from dzgrant.accounts import Accounts, AwsError, classify
 from dzgrant.errors import Misconfigured, Transient
 from dzgrant.model import Admin, Arn, Credentials, IamLogin, Principal, Region
 from dzgrant.passwords import new_password
+from dzgrant.secrets import policy
 from dzgrant.secrets.secret import Kept, Opening, Secret, Version, Versions, opening
 from dzgrant.settings import Settings
 
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
 _POLICY_SECONDS = 5.0
 _NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A principal's secrets; None: not there, or nothing in it that opens this principal's tables."""
+
+    producer: Kept | None
+    shared: bool
+    """The consumer role alone may read the producer's."""
+    consumer: Kept | None
 
 
 class Secrets:
@@ -73,21 +84,10 @@ class Secrets:
     async def share(self, principal: Principal, admin: Admin, arn: Arn) -> None:
         """Lets exactly the consumer role of the principal's account read the producer secret."""
         environment = principal.environment
-        role = self._accounts.role_arn("consumer", environment.account, environment.region)
-        statement = {
-            "Sid": "DzgrantConsumer",
-            "Effect": "Allow",
-            "Principal": {"AWS": role},
-            "Action": ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
-            "Resource": "*",
-        }
+        role = self._consumer_role(principal)
         client = await self._accounts.secrets("producer", admin.account, admin.region)
         try:
-            await client.put_resource_policy(
-                SecretId=arn,
-                ResourcePolicy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-                BlockPublicPolicy=True,
-            )
+            await client.put_resource_policy(SecretId=arn, ResourcePolicy=policy.shared(role), BlockPublicPolicy=True)
         except AwsError as error:
             do = f"deploy deploy/member-account in {environment.account}: the role {role} must exist"
             raise classify(error, f"the secret {arn} can't be shared", do=do) from error
@@ -142,6 +142,20 @@ class Secrets:
         producer = await self._producer(principal, admin)
         found = await producer.read()
         return found.credentials if found else None
+
+    async def look(self, principal: Principal, admin: Admin) -> Look:
+        """Both secrets as they are, and whether the producer's is shared as it is to be. Changes nothing: three calls."""
+        producer, consumer = await self._producer(principal, admin), await self._consumer(principal)
+        shared = await producer.policy()
+        return Look(
+            producer=await producer.read(),
+            shared=shared is not None and policy.same(shared, policy.shared(self._consumer_role(principal))),
+            consumer=await consumer.read(),
+        )
+
+    def _consumer_role(self, principal: Principal) -> Arn:
+        environment = principal.environment
+        return self._accounts.role_arn("consumer", environment.account, environment.region)
 
     async def unshare(self, principal: Principal, admin: Admin, arn: Arn | None = None) -> None:
         """Takes the policy off the producer secret. One that is gone, or about to be, is not shared.

@@ -1,0 +1,31 @@
+"""The resource policy by which one consumer role reads a producer secret."""
+
+from __future__ import annotations
+
+import json
+
+from dzgrant.model import Arn
+
+
+def shared(role: Arn) -> str:
+    """Lets exactly this role read."""
+    statement = {
+        "Sid": "DzgrantConsumer",
+        "Effect": "Allow",
+        "Principal": {"AWS": role},
+        "Action": ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
+        "Resource": "*",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two policies say the same, in whatever order; AWS may write one name for a list of one."""
+    return _plain(json.loads(one)) == _plain(json.loads(other))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    parts = value if isinstance(value, list) else [value]
+    return sorted((_plain(part) if isinstance(part, dict) else part for part in parts), key=repr)
