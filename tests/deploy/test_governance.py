@@ -269,8 +269,8 @@ def test_every_alarm_has_its_metric(made: dict[str, dict[str, Any]]) -> None:
         "bugs": 0,
         "no-task": 1,
     }
-    # Six hours between two sweeps: the second that is late is worth an alarm. Nothing at all is no good sign there.
-    assert made["NoReconcileAlarm"]["EvaluationPeriods"] * made["NoReconcileAlarm"]["Period"] == 13 * 3600
+    # An hour between two sweeps: the second that is late is worth an alarm. Nothing at all is no good sign there.
+    assert made["NoReconcileAlarm"]["EvaluationPeriods"] * made["NoReconcileAlarm"]["Period"] == 4 * 3600
     assert {name for name, it in made.items() if it.get("TreatMissingData") == "breaching"} == {
         "NoReconcileAlarm",
         "NoTaskAlarm",

@@ -13,7 +13,7 @@ from dzgrant.model import GrantRecord, GrantState, PrincipalRecord, PrincipalSta
 from dzgrant.reporting import Drift, DriftKind
 from dzgrant.secrets import Look
 
-_IN_WORK = frozenset({GrantState.GRANTING, GrantState.REVOKING})
+_IN_WORK = frozenset(set(GrantState) - {GrantState.GRANTED, GrantState.REVOKED, GrantState.FAILED})
 
 
 def against_desired(
