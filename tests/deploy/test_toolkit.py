@@ -205,6 +205,21 @@ def test_environments_may_use_what_the_product_makes(policy: str) -> None:
         ], action
 
 
+def test_environments_may_use_nothing_of_another_environment() -> None:
+    member = load(DEPLOY / "member-account" / "member.yaml")
+    policy = resources(member, {"GovernanceAccount": "111111111111", "OrganizationId": "o-a1b2c3d4e5"})["EnvironmentPolicy"]
+    own = {"StringEquals": {"aws:ResourceTag/AmazonDataZoneEnvironment": "${aws:PrincipalTag/AmazonDataZoneEnvironment}"}}
+    reached = [
+        it
+        for it in policy["Properties"]["PolicyDocument"]["Statement"]
+        if {action.partition(":")[0] for action in several(it["Action"])} <= {"lambda", "athena", "secretsmanager", "s3"}
+        and it["Action"] != "s3:GetBucketLocation"
+    ]
+    assert len(reached) == 4
+    for statement in reached:
+        assert statement.get("Condition") == own or "${aws:PrincipalTag/" in statement["Resource"], statement["Sid"]
+
+
 @pytest.mark.parametrize("word", _WORDS)
 @pytest.mark.parametrize("name", ["glue-connection", "glue-crawler"])
 def test_dzgrant_reads_the_connection_that_a_producer_made(name: str, word: str) -> None:
@@ -401,6 +416,42 @@ def test_the_patterns_fit_what_the_products_make(made: dict[str, dict[str, Any]]
             p for it in statements(made, LAUNCHES[name]) if action in several(it["Action"]) for p in several(it["Resource"])
         ]
         assert [p for p in patterns if p != "*" and fnmatchcase(arn.format(account=ACCOUNT), p)], action
+
+
+# ... and nothing else that the same account has.
+_OTHERS = {
+    "LaunchAthena": {
+        "lambda:UpdateFunctionCode": "arn:aws:lambda:eu-central-1:{account}:function:payments",
+        "iam:CreateRole": "arn:aws:iam::{account}:role/admin",
+        "iam:AttachRolePolicy": "arn:aws:iam::{account}:role/datazone_usr_1",
+        "iam:PassRole": "arn:aws:iam::{account}:role/dzgrant-consumer",
+        "secretsmanager:GetSecretValue": "arn:aws:secretsmanager:eu-central-1:{account}:secret:dzgrant/producer/e/1-AbCdEf",
+        "ssm:GetParameters": "arn:aws:ssm:eu-central-1:{account}:parameter/payments",
+        "ecr:BatchGetImage": "arn:aws:ecr:eu-central-1:{account}:repository/payments",
+        "cloudformation:DeleteStack": "arn:aws:cloudformation:eu-central-1:{account}:stack/dzgrant-member/uuid",
+    },
+    "LaunchConnection": {"glue:DeleteConnection": "arn:aws:glue:eu-central-1:{account}:connection/payments"},
+    "LaunchCrawler": {
+        "glue:DeleteCrawler": "arn:aws:glue:eu-central-1:{account}:crawler/payments",
+        "iam:PassRole": "arn:aws:iam::{account}:role/admin",
+    },
+    "CrawlerRole": {"glue:GetConnection": "arn:aws:glue:eu-central-1:{account}:connection/payments"},
+    "ConnectorPolicy": {
+        "s3:PutObject": "arn:aws:s3:::dzgrant-spill-{account}-eu-central-1/datazone/another/query",
+        "secretsmanager:GetSecretValue": "arn:aws:secretsmanager:eu-central-1:{account}:secret:dzgrant/producer/e/1-AbCdEf",
+        "logs:PutLogEvents": "arn:aws:logs:eu-central-1:{account}:log-group:/aws/lambda/payments",
+    },
+}
+
+
+@pytest.mark.parametrize("who", _OTHERS)
+def test_the_patterns_fit_nothing_of_others(made: dict[str, dict[str, Any]], who: str) -> None:
+    mine = made[who]["PolicyDocument"]["Statement"] if who == "ConnectorPolicy" else statements(made, who)
+    for action, arn in _OTHERS[who].items():
+        found = [it for it in mine if action in several(it["Action"])]
+        assert found, action
+        patterns = [pattern for it in found for pattern in several(it["Resource"])]
+        assert not [it for it in patterns if fnmatchcase(arn.format(account=ACCOUNT), it)], action
 
 
 @pytest.fixture(scope="module")
