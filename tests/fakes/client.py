@@ -17,7 +17,7 @@ _TOKENS = {
     "PutSecretValue": "ClientRequestToken",
 }
 # Operations that come in pages, by what goes on from one to the next.
-_PAGES = {"Query": ("ExclusiveStartKey", "LastEvaluatedKey")}
+_PAGES = {"Query": ("ExclusiveStartKey", "LastEvaluatedKey"), "ListSecrets": ("NextToken", "NextToken")}
 
 
 class Client:

@@ -42,10 +42,11 @@ class Login:
 
 @dataclass(slots=True)
 class Server:
-    """One database. `fenced`: it checks markers' fences; `two_passwords`: a login may have two."""
+    """One database. `paths`: what each path below it leads to; `fenced`: it checks markers' fences; `two_passwords`: a login
+    may have two."""
 
     admin: str
-    tables: set[Table]
+    paths: dict[str, Table]
     fenced: bool
     two_passwords: bool
     logins: dict[str, Login] = field(default_factory=dict)
@@ -91,7 +92,7 @@ class _Database:
 
     async def resolve(self, path: TablePath) -> Table:
         def look() -> Table:
-            found = [table for table in self._server.tables if TablePath(name=str(table)).key == path.key]
+            found = [table for name, table in self._server.paths.items() if TablePath(name=name).key == path.key]
             if len(found) != 1:
                 raise Refused(f"{len(found)} tables fit {path}", do="correct its location in Glue")
             return found[0]
@@ -116,7 +117,7 @@ class _Database:
         self, login: str, table: Table, permit: Permit, scopes: Collection[Scope] = WHOLE, *, settled: bool = False
     ) -> Reach:
         def give() -> Reach:
-            if table not in self._server.tables:
+            if table not in self._server.paths.values():
                 raise Refused(f"no table {table}", do="publish it again under its new name")
             found = self._server.own(login, permit)
             if found is None:

@@ -64,15 +64,9 @@ class People:
             for name, tooling in _BLUEPRINTS[command.version]
         ]
         self._datazone.add_domain(key, command.version, blueprints)
-        self._add_environment(
-            c.AddEnvironment(
-                domain=key,
-                project=PRODUCER_PROJECT,
-                blueprint=_BLUEPRINTS[command.version][0][0],
-                account=PRODUCER,
-                events=False,
-            )
-        )
+        # A producer has an environment of its own: by it the domain knows the producer's account.
+        own = _BLUEPRINTS[command.version][0][0]
+        self._do(c.AddEnvironment(domain=key, project=PRODUCER_PROJECT, blueprint=own, account=PRODUCER, events=False))
         return c.Made(id=key)
 
     @_do.register

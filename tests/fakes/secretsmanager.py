@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from random import Random
 
 from dzgrant.localcloud import policy
@@ -17,18 +18,20 @@ from tests.fakes.answers import Caller, Members, Refusal
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 _DAY = 86_400.0
+_PAGE = 100
 _DEFAULT_KEY = "alias/aws/secretsmanager"
 
 
 @dataclass(slots=True)
 class Secret:
-    """`versions`: the texts by VersionId; `stages`: the version that each label is on. Times are seconds since 1970."""
+    """`versions`: the texts by VersionId, `made`: when each was; `stages`: the version that each label is on. Times are seconds since 1970."""
 
     arn: str
     name: str
     key: str
     tags: dict[str, str]
     versions: dict[str, str] = field(default_factory=dict)
+    made: dict[str, float] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     policy: str | None = None
     policy_at: float = 0.0
@@ -78,7 +81,7 @@ class SecretsManager:
         suffix = "".join(self._rng.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=6))
         arn = f"arn:aws:secretsmanager:{caller.region}:{caller.account}:secret:{name}-{suffix}"
         made = Secret(arn, name, given.get("KmsKeyId", _DEFAULT_KEY), _tags(given))
-        made.versions[token] = given["SecretString"]
+        made.versions[token], made.made[token] = given["SecretString"], self._clock()
         made.stages[CURRENT] = token
         self.secrets[place][name] = made
         self._names[arn] = name
@@ -89,17 +92,20 @@ class SecretsManager:
         labels: defaultdict[str, list[str]] = defaultdict(list)
         for stage, version in secret.stages.items():
             labels[version].append(stage)
-        told: Members = {
-            "ARN": secret.arn,
-            "Name": secret.name,
-            "Tags": [{"Key": name, "Value": value} for name, value in secret.tags.items()],
-            "VersionIdsToStages": dict(labels),
-        }
-        if secret.key != _DEFAULT_KEY:
-            told["KmsKeyId"] = secret.key
-        if secret.deleted_at is not None:
-            told["DeletedDate"] = datetime.fromtimestamp(secret.deleted_at, UTC)
-        return told
+        return _described(secret) | {"VersionIdsToStages": dict(labels)}
+
+    def list_secrets(self, given: Members, caller: Caller) -> Members:
+        """In order of creation; the token is a place in it. Filters by name's beginning, by a tag's key or value."""
+        start, most = int(given.get("NextToken", "0")), given.get("MaxResults", _PAGE)
+        found: list[Members] = []
+        for at, secret in enumerate(islice(list(self.secrets[caller.account, caller.region].values()), start, None), start):
+            gone = secret.deleted_at is not None and not given.get("IncludePlannedDeletion")
+            if gone or not secret.versions or not all(_fits(secret, one) for one in given.get("Filters", ())):
+                continue
+            if len(found) == most:
+                return {"SecretList": found, "NextToken": str(at)}
+            found.append(_described(secret))
+        return {"SecretList": found}
 
     def get_secret_value(self, given: Members, caller: Caller) -> Members:
         secret = self._usable(given, caller, "GetSecretValue")
@@ -111,7 +117,14 @@ class SecretsManager:
                 "ResourceNotFoundException", f"Secrets Manager can't find the specified secret value for staging label: {stage}"
             )
         labels = [stage for stage, at in secret.stages.items() if at == version]
-        return {"ARN": secret.arn, "Name": secret.name, "VersionId": version, "SecretString": value, "VersionStages": labels}
+        return {
+            "ARN": secret.arn,
+            "Name": secret.name,
+            "VersionId": version,
+            "SecretString": value,
+            "VersionStages": labels,
+            "CreatedDate": datetime.fromtimestamp(secret.made[version], UTC),
+        }
 
     def put_secret_value(self, given: Members, caller: Caller) -> Members:
         secret, token = self._usable(given, caller, "PutSecretValue"), self._token(given)
@@ -121,7 +134,7 @@ class SecretsManager:
         stages = given.get("VersionStages", [CURRENT])
         # "If a version with this ID already exists and the contents are the same, the operation doesn't modify it."
         if token not in secret.versions:
-            secret.versions[token] = text
+            secret.versions[token], secret.made[token] = text, self._clock()
             for stage in stages if CURRENT in secret.stages else [*stages, CURRENT]:
                 secret.move(stage, token)
             self._prune(secret)
@@ -217,7 +230,7 @@ class SecretsManager:
     def _prune(self, secret: Secret) -> None:
         """A version without a label is deprecated, and AWS may delete it: here at once, so that nobody relies on one."""
         for version in secret.versions.keys() - set(secret.stages.values()):
-            del secret.versions[version]
+            del secret.versions[version], secret.made[version]
 
     def _set_policy(self, secret: Secret, document: str | None) -> None:
         secret.policy_before, secret.policy, secret.policy_at = secret.policy, document, self._clock() + self.policy_seconds
@@ -262,6 +275,22 @@ class SecretsManager:
             )
         if operation == "GetSecretValue" and secret.key == _DEFAULT_KEY:
             raise Refusal("AccessDeniedException", "Access to KMS is not allowed")
+
+
+def _described(secret: Secret) -> Members:
+    told: Members = {"ARN": secret.arn, "Name": secret.name}
+    if secret.tags:
+        told["Tags"] = [{"Key": name, "Value": value} for name, value in secret.tags.items()]
+    if secret.key != _DEFAULT_KEY:
+        told["KmsKeyId"] = secret.key
+    if secret.deleted_at is not None:
+        told["DeletedDate"] = datetime.fromtimestamp(secret.deleted_at, UTC)
+    return told
+
+
+def _fits(secret: Secret, asked: Members) -> bool:
+    texts = {"name": [secret.name], "tag-key": secret.tags.keys(), "tag-value": secret.tags.values()}[asked["Key"]]
+    return any(text.startswith(value) for text in texts for value in asked["Values"])
 
 
 def _place(arn: str) -> Place:

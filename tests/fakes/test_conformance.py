@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Awaitable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -501,11 +502,27 @@ async def test_a_secret_is_made_once_and_again_by_the_same_token(aws: Side) -> N
     assert await refused(secrets.create_secret(Name=name, SecretString="b")) == "ResourceExistsException"
     read = await secrets.get_secret_value(SecretId=name)
     assert (read["SecretString"], read["VersionId"], read["ARN"]) == ("a", token, made["ARN"])
+    assert abs(read["CreatedDate"].timestamp() - time.time()) < 60
     described = await secrets.describe_secret(SecretId=made["ARN"])
     assert described["Tags"] == tags
     assert "DeletedDate" not in described
     missing = secrets.create_secret(Name=fresh("secret"), SecretString="a", KmsKeyId="alias/nobody")
     assert await refused(missing) == "EncryptionFailure"
+
+
+async def test_secrets_are_listed_by_name_and_tag_page_by_page(aws: Side) -> None:
+    word, secrets = fresh("listed"), await aws.client("secretsmanager", PRODUCER)
+    names = [f"{word}/{number}" for number in range(3)]
+    for name in names:
+        await secrets.create_secret(Name=name, SecretString="1", Tags=[{"Key": word, "Value": name}])
+    await secrets.delete_secret(SecretId=names[2], RecoveryWindowInDays=7)
+    for wish in ({"Key": "name", "Values": [word]}, {"Key": "tag-key", "Values": [word]}):
+        first = await secrets.list_secrets(Filters=[wish], MaxResults=1)
+        second = await secrets.list_secrets(Filters=[wish], MaxResults=1, NextToken=first["NextToken"])
+        assert sorted(one["Name"] for one in (*first["SecretList"], *second["SecretList"])) == names[:2]
+        assert first["SecretList"][0]["Tags"][0]["Key"] == word
+        every = await secrets.list_secrets(Filters=[wish], IncludePlannedDeletion=True)
+        assert sorted(one["Name"] for one in every["SecretList"] if "DeletedDate" in one) == names[2:]
 
 
 async def test_a_new_value_moves_the_labels(aws: Side) -> None:
