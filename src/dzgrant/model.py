@@ -301,6 +301,8 @@ class GrantRecord:
     """FAILED, because a person said so: nobody hears any more that it can't be."""
     intents: int = 0
     """How often it was intended to change it: the last time is that of who reads this under the lease."""
+    leaving: frozenset[str] = frozenset()
+    """The subscriptions that no longer want it, as long as their end is not recorded."""
     settled: bool = False
     """The intent before the last one came to its end, with what is allowed now: nothing that was more is open any longer."""
 

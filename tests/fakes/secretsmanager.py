@@ -24,7 +24,10 @@ _DEFAULT_KEY = "alias/aws/secretsmanager"
 
 @dataclass(slots=True)
 class Secret:
-    """`versions`: the texts by VersionId, `made`: when each was; `stages`: the version that each label is on. Times are seconds since 1970."""
+    """`versions`: the texts by VersionId, `made`: when each was; `stages`: the version that each label is on.
+
+    Times are seconds since 1970.
+    """
 
     arn: str
     name: str

@@ -119,7 +119,7 @@ def _of_ledger(wanted: Mapping[Place, Mapping[Table, Wish]], known: Mapping[Plac
             grant, wish = has.grants.get(table), tables.get(table) if table else None
             if grant is None or wish is None:
                 yield f"ledger: {place} {'lacks' if grant is None else 'has'} {table}"
-            elif grant.state is not GrantState.GRANTED or grant.subscriptions != wish.subscriptions:
+            elif grant.state is not GrantState.GRANTED or grant.subscriptions != wish.subscriptions or grant.leaving:
                 yield f"ledger: {place} {table} is {grant.state} for {set(grant.subscriptions)}, not {wish.subscriptions}"
             elif grant.allowed != wish.allowed:
                 yield f"ledger: {place} {table} has {grant.allowed}, not {wish.allowed}"
@@ -132,10 +132,10 @@ def _of_databases(world: World, wanted: Mapping[Place, Mapping[Table, Wish]], kn
             if place[1] == key and (has := known.get(place)) is not None:
                 expected |= dict.fromkeys(has.record.logins, tables)
         for name in expected.keys() | server.logins.keys():
-            login, tables = server.logins.get(name), expected.get(name)
-            if login is None or tables is None:
+            login, wishes = server.logins.get(name), expected.get(name)
+            if login is None or wishes is None:
                 yield f"database: {name} {'is not there' if login is None else 'is there'}"
-            elif not login.enabled or login.tables != {table: wish.allowed for table, wish in tables.items()}:
+            elif not login.enabled or login.tables != {table: wish.allowed for table, wish in wishes.items()}:
                 yield f"database: {name} {'reads' if login.enabled else 'is disabled and has'} {login.tables}"
 
 

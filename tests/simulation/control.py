@@ -22,7 +22,7 @@ import pytest
 import structlog
 from cachetools import TTLCache
 
-from dzgrant import worker
+from dzgrant import health, worker
 from dzgrant.accounts import Accounts
 from dzgrant.ledger import Ledger
 from dzgrant.localcloud.places import GOVERNANCE, REGION
@@ -115,7 +115,7 @@ def controlled(seed: int, *, verbose: bool = False) -> Iterator[None]:
                     patch.setattr(module, "TTLCache", partial(TTLCache, timer=lambda: asyncio.get_running_loop().time()))
         patch.setattr(worker, "Accounts", _Accounts)
         patch.setattr(worker, "Ledger", partial(Ledger, clock=wall))
-        patch.setattr(worker.health, "serve", _unserved)
+        patch.setattr(health, "serve", _unserved)
         patch.setattr(sources, "adapter", lambda _: _process().wire.engine)
         random.seed(seed)
         configuration = structlog.get_config()

@@ -14,7 +14,7 @@ from tests.simulation.wire import Fate, Fault, Wire
 from tests.simulation.world import World, end, made
 
 _HOME = Caller(GOVERNANCE, REGION)
-_HOUR = 3600.0
+_ROTATE_AFTER_HOURS = 0.1
 
 Act = Callable[[World], None]
 
@@ -106,7 +106,7 @@ def _rotated(world: World) -> bool:
     """Once, and what was in use before is gone."""
     records = [known.record for known in recorded(world).values()]
     now = world.cloud.clock()
-    return all(one.spare is None and one.password_at and now - one.password_at.timestamp() < _HOUR / 2 for one in records)
+    return all(one.spare is None and one.password_at and now - one.password_at.timestamp() < 200 for one in records)
 
 
 def _filter_narrowed(world: World) -> Act:
@@ -139,8 +139,20 @@ SCENARIOS = (
     Scenario(name="re-grant", prepare=_grant_again),
     Scenario(name="environment added", prepare=_environment_added),
     Scenario(name="environment deleted", prepare=_environment_deleted),
-    Scenario(name="rotation by a second login", prepare=_rotation("postgresql"), rotates=True, waits=_HOUR - 60, done=_rotated),
-    Scenario(name="rotation by a second password", prepare=_rotation("mysql"), rotates=True, waits=_HOUR - 60, done=_rotated),
+    Scenario(
+        name="rotation by a second login",
+        prepare=_rotation("postgresql"),
+        rotates=True,
+        waits=_ROTATE_AFTER_HOURS * 3600 - 60,
+        done=_rotated,
+    ),
+    Scenario(
+        name="rotation by a second password",
+        prepare=_rotation("mysql"),
+        rotates=True,
+        waits=_ROTATE_AFTER_HOURS * 3600 - 60,
+        done=_rotated,
+    ),
     Scenario(name="filter narrowed", prepare=_filter_narrowed),
 )
 
@@ -173,7 +185,7 @@ def reads(name: str) -> bool:
 
 async def played(scenario: Scenario, point: Point) -> list[str]:
     """What is not as it should be in the end."""
-    world = made(rotate_after_hours=1.0 if scenario.rotates else None)
+    world = made(rotate_after_hours=_ROTATE_AFTER_HOURS if scenario.rotates else None)
     act = scenario.prepare(world)
     workers: list[Wire] = [world.begin(point)]
     assert await world.until(lambda: not differences(world), seconds=120), f"preparing: {differences(world)}"

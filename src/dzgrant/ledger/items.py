@@ -201,7 +201,8 @@ def grant_record(item: Item) -> GrantRecord:
         principal=_principal(item),
         path=TablePath(name=item["path"]["S"]),
         table=_table(item),
-        subscriptions=frozenset(item["subscriptions"]["SS"]) if "subscriptions" in item else frozenset(),
+        subscriptions=_set(item, "subscriptions"),
+        leaving=_set(item, "leaving"),
         state=state,
         reason=_text(item, "reason"),
         since=_moment(item, since),
@@ -303,6 +304,11 @@ def _spare(item: Item) -> Spare | None:
         return None
     parts = item["spare"]["M"]
     return Spare(login=parts["login"]["S"], until=_moment(parts, "until") if "until" in parts else None)
+
+
+def _set(item: Item, name: str) -> frozenset[str]:
+    """A set that became empty is not there."""
+    return frozenset(item[name]["SS"]) if name in item else frozenset()
 
 
 def _text(item: Item, name: str) -> str | None:

@@ -241,7 +241,8 @@ class Ledger:
         return items.claims(after) if after else ()
 
     async def end_environment(self, environment: str) -> tuple[Claim, ...]:
-        """Marks that the environment is being deleted, and returns the claims on it. No grant in it is begun any more."""
+        """Marks that the environment is being deleted, and returns the claims on it, those too whose end was begun and not
+        recorded. No grant in it is begun any more."""
         when = items.moment(self._now())
         await self._store.update(
             change(
@@ -255,7 +256,7 @@ class Ledger:
         return tuple(
             Claim(subscription=subscription, principal=grant.principal, admin=admins[grant.principal.id], path=grant.path)
             for grant in grants
-            for subscription in sorted(grant.subscriptions)
+            for subscription in sorted(grant.subscriptions | grant.leaving)
         )
 
     async def reopen_environment(self, environment: str) -> bool:

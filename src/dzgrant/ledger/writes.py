@@ -110,7 +110,8 @@ def intents(principal: Principal, wanted: Collection[Wanted], unwanted: Iterable
             keys.grant(principal, ending[0].path),
             sets={"updated_at": when},
             removes=sorted({items.scope_name(claim.subscription) for claim in ending}),
-            adds={"intents": items.number(1)},
+            # A deleted environment's claims are found by what its grants say, until the end of each is recorded.
+            adds={"intents": items.number(1), "leaving": items.texts({claim.subscription for claim in ending})},
             deletes={"subscriptions": items.texts({claim.subscription for claim in ending})},
             where="attribute_exists(#pk)",
         )
@@ -133,6 +134,7 @@ def _wanted(principal: Principal, wishes: Sequence[Wanted], when: Value) -> Writ
         first={"state": items.text(GrantState.GRANTING), "granting_at": when} | ({} if scopes else schema),
         removes=sorted(items.scope_name(subscription) for subscription in whole),
         adds={"subscriptions": items.texts({wish.subscription for wish in wishes}), "intents": items.number(1)},
+        deletes={"leaving": items.texts({wish.subscription for wish in wishes})},
     )
 
 
@@ -212,7 +214,8 @@ def _grant(principal: Principal, outcome: GrantOutcome, now: datetime) -> Write:
     if outcome.reason is not None:
         sets["reason"] = items.text(outcome.reason)
         forgotten = tuple(name for name in forgotten if name != "reason")
-    return change(key, sets=sets, first=first, removes=forgotten, where="attribute_exists(#pk)")
+    over = {"leaving": items.texts(outcome.ended)} if outcome.ended else {}
+    return change(key, sets=sets, first=first, removes=forgotten, deletes=over, where="attribute_exists(#pk)")
 
 
 def _history(principal: Principal, outcome: GrantOutcome, subscription: str, state: GrantState, now: datetime) -> Write:

@@ -71,7 +71,7 @@ class Runner:
         claims = [
             Claim(subscription=subscription, principal=known.principal, admin=known.admin, path=grant.path)
             for grant in await self._means.ledger.grants(known.principal)
-            for subscription in sorted(grant.subscriptions)
+            for subscription in sorted(grant.subscriptions | grant.leaving)
         ]
         return await self.take(known, claims)
 
