@@ -19,7 +19,7 @@ from dzgrant.engines.contract import Database, Limits, Readable
 from dzgrant.engines.sqlserver.connections import Connections, Desk
 from dzgrant.engines.sqlserver.session import Session
 from dzgrant.engines.sqlserver.statements import end_session, sid
-from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient, Unsupported
+from dzgrant.errors import ConsumerRejected, DzgrantError, LeaseLost, Misconfigured, Refused, Transient, Unsupported
 from dzgrant.localcloud.databases import NotAvailable, Server
 from dzgrant.model import Comparison, Credentials, LoginOutcome, Operator, Scope, Table
 from tests import odbc
@@ -326,6 +326,20 @@ async def test_a_connection_that_was_abandoned_is_not_used_again(play: Playgroun
     abandoned, first, second = used
     assert abandoned is not first
     assert first is second
+    await connections.close()
+
+
+async def test_a_change_that_fails_leaves_nothing_of_those_before_it(play: Playground) -> None:
+    """Without XACT_ABORT the batch would go on after the error, to its COMMIT."""
+    connections, login, make = Connections(play.source, play.admin, play.limits), consumer(), "CREATE USER [twin] WITHOUT LOGIN"
+
+    def work(desk: Desk) -> None:
+        with desk.transaction(login.username, Holder()) as transaction:
+            transaction.commit(make, make)
+
+    with pytest.raises(DzgrantError):
+        await connections.run("a test", work)
+    assert not await play.run("SELECT name FROM sys.database_principals WHERE name = 'twin'")
     await connections.close()
 
 
