@@ -338,6 +338,17 @@ async def test_a_session_left_over_from_a_dropped_login_is_ended(play: MysqlPlay
 
 @only_mysql
 @only_rds_like
+async def test_a_session_of_a_login_in_another_case_is_somebody_elses(play: MysqlPlayground, database: Database) -> None:
+    login = consumer()
+    theirs = replace(login, username=login.username.upper())
+    await play.create_login(theirs)
+    await given(database, login)
+    async with play.server.session(login=theirs) as run:
+        assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+        assert await run("SELECT 1") == [(1,)]
+    await play.run(f"DROP USER {theirs.username}")
+
+
 async def test_a_definer_of_what_the_admin_cannot_see_is_kept(play: MysqlPlayground, database: Database) -> None:
     """MariaDB drops it without a word; where the admin sees the object, the contract suite has the case."""
     hidden = await play.create_foreign_table("hidden")
