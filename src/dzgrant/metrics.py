@@ -29,6 +29,9 @@ class Metrics:
         self.released = Counter("dzgrant_messages_released", "Messages given back at a stop.", registry=registry)
         self.last_poll = Gauge("dzgrant_last_poll_timestamp_seconds", "When the queue last answered.", registry=registry)
         self.grants = Counter("dzgrant_grants", "Grants by outcome and engine.", ["outcome", "engine"], registry=registry)
+        self.stuck = Gauge(
+            "dzgrant_stuck", "Grants and revokes of the whole ledger that can't go on, by aim.", ["aim"], registry=registry
+        )
         self.environments = Counter(
             "dzgrant_environments", "Environments that were extended, restored or stuck.", ["outcome"], registry=registry
         )

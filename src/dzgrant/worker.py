@@ -35,6 +35,7 @@ from dzgrant.saga.runner import Runner
 from dzgrant.saga.schedule import Schedule
 from dzgrant.saga.sources import Sources
 from dzgrant.saga.step import Means
+from dzgrant.saga.stuck import watch
 from dzgrant.saga.sweep import Sweep
 from dzgrant.saga.sweeper import Sweeper
 from dzgrant.secrets import Secrets
@@ -141,7 +142,10 @@ async def run(settings: Settings) -> None:
         async with serving as port:
             log.info("worker_started", version=__version__, queue=settings.queue_url, table=settings.table, http_port=port)
             async with asyncio.TaskGroup() as beside:
-                others = [beside.create_task(_schedule(parts, settings).run())]
+                others = [
+                    beside.create_task(_schedule(parts, settings).run()),
+                    beside.create_task(watch(parts.ledger, parts.metrics)),
+                ]
                 if sweeper := _sweeper(parts, settings):
                     others.append(beside.create_task(sweeper.run()))
                 if agent:

@@ -22,6 +22,7 @@ from dzgrant.ledger import Claim, GrantOutcome, Ledger, Settlement
 from dzgrant.ledger.ledger import SKEW_SECONDS
 from dzgrant.localcloud import templates
 from dzgrant.localcloud.process import LocalCloud, running
+from dzgrant.metrics import Metrics
 from dzgrant.model import (
     WHOLE,
     AccountId,
@@ -43,6 +44,7 @@ from dzgrant.model import (
     TablePath,
     Wanted,
 )
+from dzgrant.saga.stuck import count, stuck
 
 GOLDEN = Path(__file__).parents[1] / "unit" / "golden" / "ledger_v1.json"
 REGION = Region("eu-central-1")
@@ -567,6 +569,27 @@ async def test_what_is_stuck_is_found_by_its_state_and_a_revoke_that_was_cut_off
     assert await found(GrantState.GRANTING) == {(stock.id, CLIENTS, None)}
     assert len([one async for one in ledger.waiting()]) == 3
     assert len([one async for one in ledger.find()]) == 4
+
+    await ledger.refuse(domain="dzd_1", subscription="sub4", project="sales", reason="no role", stuck=True)
+    metrics = Metrics()
+    await count(ledger, metrics)
+    counted = {aim: metrics.registry.get_sample_value("dzgrant_stuck", {"aim": aim}) for aim in ("grant", "revoke")}
+    assert counted == {"grant": 2, "revoke": 1}
+
+
+async def test_what_waits_for_long_without_a_word_is_stuck_with_the_subscriptions_that_wanted_it(open_ledger: Open) -> None:
+    """Its worker died, and its message is lost; the clock of this ledger is an hour behind."""
+    ledger = open_ledger(clock=lambda: time.time() - 3600)
+    await grant(ledger, wanted("sub1"), wanted("sub2"))
+    await ledger.release(await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub1")))
+    assert await stuck(ledger) == []
+    await ledger.release(await ledger.acquire(principal(), ADMIN, unwanted=await ledger.end("sub2")))
+    await ledger.release(await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub3", CLIENTS)]))
+    found = [(one.record.path, one.record.state, one.subscriptions, one.revoke) for one in await stuck(ledger)]
+    assert found == [
+        (CLIENTS, GrantState.GRANTING, frozenset({"sub3"}), False),
+        (ORDERS, GrantState.REVOKING, frozenset({"sub1", "sub2"}), True),
+    ]
 
 
 async def test_a_newer_admin_stays_when_an_older_claim_ends(ledger: Ledger) -> None:

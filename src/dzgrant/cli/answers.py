@@ -121,6 +121,32 @@ class StuckGrant(_Answer):
         )
 
 
+class StuckSubscription(_Answer):
+    """One that never came to a login, since a person must act first. Members as in `StuckGrant`."""
+
+    subscription: str
+    domain: str
+    project: str | None
+    state: GrantState
+    reason: str
+    since: datetime
+    tried: datetime
+    next_try: datetime
+
+    @classmethod
+    def of(cls, refusal: Refusal, longest_pause: timedelta) -> Self:
+        return cls(
+            subscription=refusal.subscription,
+            domain=refusal.domain,
+            project=refusal.project,
+            state=refusal.state,
+            reason=refusal.reason,
+            since=refusal.since,
+            tried=refusal.updated_at,
+            next_try=refusal.updated_at + longest_pause,
+        )
+
+
 class DeadLetter(_Answer):
     """`id`: in the dead-letter queue; `kind`, `domain` and `subject` are null where it is no event. `since`: it lies there."""
 

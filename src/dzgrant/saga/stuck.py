@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import asyncio
+import random
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import structlog
 
 from dzgrant.catalog import Catalog
 from dzgrant.errors import DzgrantError
 from dzgrant.intake.events import SubscriptionHint
-from dzgrant.ledger import Claim, Ledger
+from dzgrant.ledger import Claim, Ledger, Refusal
+from dzgrant.metrics import Metrics
 from dzgrant.model import PATIENCE, GrantRecord, GrantState, PrincipalRecord
 from dzgrant.saga.converge import Converge
 from dzgrant.saga.runner import Runner
 
+log = structlog.stdlib.get_logger(__name__)
+
+_PERIOD = timedelta(minutes=5)
 _MOVING = (GrantState.GRANTING, GrantState.REVOKING)
 
 
@@ -45,6 +53,33 @@ async def stuck(ledger: Ledger) -> list[Stuck]:
     return [Stuck(record=record, subscriptions=await _subscriptions(ledger, record)) for _, record in sorted(found.items())]
 
 
+async def never_begun(ledger: Ledger) -> list[Refusal]:
+    """Subscriptions that a person must do something for before they come to a login. Eventually consistent."""
+    found = [one async for one in ledger.refusals() if one.state is GrantState.STUCK_GRANT]
+    return sorted(found, key=lambda one: one.subscription)
+
+
+async def watch(ledger: Ledger, metrics: Metrics) -> None:
+    """Keeps count, until it is cancelled."""
+    while True:
+        # Workers that started together look at different times.
+        await asyncio.sleep(_PERIOD.total_seconds() * random.uniform(0.5, 1.0))  # noqa: S311
+        try:
+            await count(ledger, metrics)
+        except DzgrantError as error:
+            log.warning("stuck_not_counted", error=str(error))
+
+
+async def count(ledger: Ledger, metrics: Metrics) -> None:
+    """By two lookups in the index: a revoke that was cut off at once is only found by a listing, and by reconcile."""
+    now = datetime.now(UTC)
+    stuck = [one async for one in ledger.waiting() if is_stuck(one, now)]
+    aims = Counter("grant" if one.subscriptions else "revoke" for one in stuck)
+    aims["grant"] += len(await never_begun(ledger))
+    for aim in ("grant", "revoke"):
+        metrics.stuck.labels(aim).set(aims[aim])
+
+
 async def _subscriptions(ledger: Ledger, record: GrantRecord) -> frozenset[str]:
     if record.subscriptions:
         return record.subscriptions
@@ -58,7 +93,13 @@ def _claim(claims: Collection[Claim], record: GrantRecord) -> bool:
 
 
 async def retried(
-    waiting: Collection[Stuck], *, ledger: Ledger, catalog: Catalog, converge: Converge, runner: Runner
+    waiting: Collection[Stuck],
+    unbegun: Collection[Refusal],
+    *,
+    ledger: Ledger,
+    catalog: Catalog,
+    converge: Converge,
+    runner: Runner,
 ) -> AsyncIterator[DzgrantError]:
     """Tries them now, by the same steps as after an event; gives what stopped it. Raises when the ledger can't be read."""
     by_principal: dict[str, list[Stuck]] = defaultdict(list)
@@ -71,7 +112,8 @@ async def retried(
                 await runner.take(known, claims(known, revokes))
             except DzgrantError as error:
                 yield error
-    wanting = {(one.record.principal.environment.domain, by) for one in waiting if not one.revoke for by in one.subscriptions}
+    wanting = {(one.domain, one.subscription) for one in unbegun}
+    wanting |= {(one.record.principal.environment.domain, by) for one in waiting if not one.revoke for by in one.subscriptions}
     for domain, subscription in sorted(wanting):
         try:
             await _converge(domain, subscription, catalog, converge)
