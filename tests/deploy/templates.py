@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ _PSEUDO = {
 _NO_VALUE = object()
 
 
+@cache
 def load(path: Path) -> Template:
-    """The template, short forms spelled out."""
+    """The template, short forms spelled out; nobody changes it."""
     return parsed(path.read_text())
 
 

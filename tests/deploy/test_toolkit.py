@@ -81,6 +81,19 @@ def test_the_linter_has_nothing_to_say(path: Any) -> None:
     assert len(path.read_bytes()) <= 51_200
 
 
+@pytest.mark.parametrize("path", [PORTFOLIO, *PRODUCTS.values()], ids=lambda path: path.stem)
+def test_whatever_is_asked_for_or_given_is_said(path: Any) -> None:
+    template = load(path)
+    for name, parameter in template["Parameters"].items():
+        assert parameter["Description"], name
+        bounded = {"AllowedPattern", "AllowedValues", "MinValue"} & parameter.keys() or "AWS::" in parameter["Type"]
+        assert bounded, f"{name} takes anything"
+        assert ("AllowedPattern" in parameter) == ("ConstraintDescription" in parameter), name
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sorted(name for it in groups for name in it["Parameters"]) == sorted(template["Parameters"])
+    assert all(it["Description"] for it in template["Outputs"].values())
+
+
 def test_the_example_is_taken() -> None:
     assert refusals(load(PORTFOLIO), GIVEN) == []
     for name, path in PRODUCTS.items():
