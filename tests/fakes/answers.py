@@ -26,12 +26,6 @@ class Caller:
             return f"arn:aws:iam::{self.account}:root"
         return f"arn:aws:sts::{self.account}:assumed-role/{self.role}/session"
 
-    @property
-    def names(self) -> frozenset[str]:
-        """What a policy may call it."""
-        own = {self.account, f"arn:aws:iam::{self.account}:root"}
-        return frozenset(own | ({f"arn:aws:iam::{self.account}:role/{self.role}"} if self.role else set()))
-
 
 class Refusal(Exception):
     """AWS's own no; `Cloud.call` makes botocore's error of it."""

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from random import Random
 
-from dzgrant.localcloud import policy
+from dzgrant.localcloud.iam.documents import parsed
+from tests.fakes import policies
 from tests.fakes.answers import Caller, Members, Refusal
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
@@ -165,7 +166,7 @@ class SecretsManager:
 
     def put_resource_policy(self, given: Members, caller: Caller) -> Members:
         secret = self._usable(given, caller, "PutResourcePolicy")
-        if given.get("BlockPublicPolicy") and policy.public(given["ResourcePolicy"]):
+        if given.get("BlockPublicPolicy") and parsed("share", given["ResourcePolicy"]).public:
             raise Refusal("PublicPolicyException", "You can't attach a policy that allows broad access to the secret.")
         self._set_policy(secret, given["ResourcePolicy"])
         return {"ARN": secret.arn, "Name": secret.name}
@@ -270,7 +271,7 @@ class SecretsManager:
         document = None
         if secret is not None and secret.arn == identifier:
             document = secret.policy if secret.policy_at <= self._clock() else secret.policy_before
-        if secret is None or not document or not policy.allows(document, action, caller.names):
+        if secret is None or not document or not policies.allows(document, action, identifier, caller):
             raise Refusal(
                 "AccessDeniedException",
                 f"User: {caller.arn} is not authorized to perform: {action} on resource: {identifier} "

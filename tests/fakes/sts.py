@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 
-from dzgrant.localcloud import policy
+from tests.fakes import policies
 from tests.fakes.answers import Caller, Members, Refusal
 
 
@@ -31,7 +31,7 @@ class Sts:
     def assume_role(self, given: Members, caller: Caller) -> Members:
         arn, session = given["RoleArn"], given["RoleSessionName"]
         context = {"sts:ExternalId": given["ExternalId"]} if "ExternalId" in given else {}
-        if not policy.allows(self.trust.get(arn, '{"Statement": []}'), "sts:AssumeRole", caller.names, context):
+        if not policies.allows(self.trust.get(arn, '{"Statement": []}'), "sts:AssumeRole", arn, caller, context):
             # AWS does not tell whether there is such a role.
             raise Refusal(
                 "AccessDenied",

@@ -97,7 +97,7 @@ async def test_the_bus_hears_what_was_there_before_and_what_is_now(lane: Lane) -
     (told,) = [event for event in lane.cloud.outcomes() if event["detail"]["environment"] == place.id]
     role = f"arn:aws:iam::333333333333:role/{place.role}"
     assert told["detail"]["traits"] == [
-        {"kind": "boundary", "of": role, "name": "", "before": arn(AWS_BOUNDARY), "now": arn(BOUNDARY)},
+        {"kind": "boundary", "of": role, "name": "", "before": f"arn:aws:iam::aws:policy/{AWS_BOUNDARY}", "now": arn(BOUNDARY)},
         {"kind": "policy", "of": role, "name": arn(POLICY), "before": None, "now": arn(POLICY)},
         {"kind": "tag", "of": f"{place.id}_pub_db", "name": "access", "before": None, "now": "dzgrant"},
         {"kind": "tag", "of": f"{place.id}_sub_db", "name": "access", "before": None, "now": "dzgrant"},

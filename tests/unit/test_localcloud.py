@@ -1,58 +1,15 @@
-"""The pure parts of the local cloud: policies, queues, names."""
+"""The pure parts of the local cloud: queues, names. Policies are in test_policies.py."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dzgrant.localcloud import policy
 from dzgrant.localcloud.commands import AddDomain, Approve, Calls, DeleteEnvironment, Made, Publish, Subscribed
-from dzgrant.localcloud.places import CONSUMER, CONSUMER_ROLE, environment
+from dzgrant.localcloud.places import environment
 from dzgrant.localcloud.queues import Queues
 from dzgrant.settings import load
-
-ROLE = f"arn:aws:iam::{CONSUMER}:role/{CONSUMER_ROLE}"
-READ = "secretsmanager:GetSecretValue"
-
-
-def document(**statement: Any) -> str:
-    return json.dumps({"Statement": [{"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": READ, **statement}]})
-
-
-@pytest.mark.parametrize(
-    ("statement", "allowed"),
-    [
-        ({}, True),
-        ({"Action": "secretsmanager:*"}, True),
-        ({"Action": ["kms:Decrypt", "secretsmanager:getsecretvalue"]}, True),
-        ({"Action": "secretsmanager:DescribeSecret"}, False),
-        ({"Principal": "*"}, True),
-        ({"Principal": {"AWS": [ROLE, "arn:aws:iam::444444444444:root"]}}, True),
-        ({"Principal": {"AWS": "arn:aws:iam::444444444444:root"}}, False),
-        ({"Principal": {"Service": "ecs.amazonaws.com"}}, False),
-        ({"Effect": "Deny"}, False),
-        ({"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}, False),
-        ({"Condition": {"Bool": {"aws:SecureTransport": "true"}}}, False),
-    ],
-)
-def test_a_policy_allows_only_what_it_says(statement: dict[str, Any], *, allowed: bool) -> None:
-    assert policy.allows(document(**statement), READ, {ROLE}) is allowed
-
-
-def test_a_deny_wins() -> None:
-    both = json.loads(document())["Statement"] + json.loads(document(Effect="Deny", Principal="*"))["Statement"]
-    assert not policy.allows(json.dumps({"Statement": both}), READ, {ROLE})
-
-
-def test_a_policy_is_public_only_without_a_condition() -> None:
-    assert policy.public(document(Principal="*"))
-    assert policy.public(document(Principal={"AWS": ["*"]}))
-    assert not policy.public(document(Principal="*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}}))
-    assert not policy.public(document())
 
 
 @given(st.lists(st.sampled_from(["send", "receive", "delete", "show"]), max_size=60))

@@ -15,12 +15,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dzgrant.localcloud")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input closes")
+    parser.add_argument("--empty", action="store_true", help="without what a deployment makes: deploy the stacks into it")
     arguments = parser.parse_args()
     stop = Event()
     if arguments.with_parent:
         Thread(target=_watch, args=(stop,), daemon=True).start()
     try:
-        serve(port=arguments.port, ready=lambda endpoint: print(endpoint, flush=True), stop=stop)  # noqa: T201
+        serve(port=arguments.port, ready=lambda endpoint: print(endpoint, flush=True), stop=stop, empty=arguments.empty)  # noqa: T201
     except DzgrantError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

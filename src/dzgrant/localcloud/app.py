@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from dzgrant.localcloud import places
+from dzgrant.localcloud import places, stacks
 from dzgrant.localcloud.aws import Aws
 from dzgrant.localcloud.calls import Answer, Call, read
 from dzgrant.localcloud.commands import AddDomain
@@ -29,17 +29,21 @@ _CONTROL = "/_local/"
 
 
 class Application:
-    """A provisioned local cloud. One for each process, since moto's state is the process's."""
+    """A local cloud; an `empty` one lacks what a deployment makes.
 
-    def __init__(self) -> None:
+    One for each process, since moto's state is the process's.
+    """
+
+    def __init__(self, *, empty: bool = False) -> None:
         sqs, state = Sqs(), State()
-        events = Events(lambda body: sqs.fill(places.GOVERNANCE, places.REGION, places.QUEUE, body))
+        events = Events(lambda body: stacks.deliver(sqs, self._admits_rule, body))
         self._aws = Aws(sqs, DataZone(state, events))
         transitions = Transitions(self._aws, state, events)
         self._faults = Faults()
         self._journal = Journal()
         self._control = Control(self._aws, state, transitions, self._faults, self._journal)
-        provision(self._aws)
+        if not empty:
+            provision(self._aws)
         transitions.add_domain(AddDomain(id=places.DOMAIN))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -53,6 +57,9 @@ class Application:
         status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
         start_response(status, [*headers, ("Content-Length", str(len(answer.body)))])
         return [answer.body]
+
+    def _admits_rule(self, account: str, region: str, queue: str, rule: str) -> bool:
+        return self._aws.guard.serves("events.amazonaws.com", account, region, queue, rule)
 
     def _serve(self, environ: WSGIEnvironment) -> Answer:
         call = self._aws.named(read(environ))

@@ -17,18 +17,21 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sqs.models import sqs_backends
+from moto.sts.models import sts_backends
 
-from dzgrant.localcloud import connections, dynamodb, extensions, roles, secrets
+from dzgrant.localcloud import connections, dynamodb, extensions, secrets
 from dzgrant.localcloud.calls import Answer, Call, make
 from dzgrant.localcloud.datazone import DataZone
+from dzgrant.localcloud.iam.guard import Guard
+from dzgrant.localcloud.places import REGION
 from dzgrant.localcloud.sqs import Sqs
+from dzgrant.localcloud.stacks import SqsOfStacks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _ADMIT: dict[str, Callable[[Call], Call | Answer]] = {
     "secretsmanager": secrets.admit,
-    "sts": roles.admit,
     "glue": connections.admit,
     "iam": extensions.admit_iam,
     "lakeformation": extensions.admit_lake_formation,
@@ -41,6 +44,7 @@ class Aws:
     def __init__(self, sqs: Sqs, datazone: DataZone) -> None:
         self.sqs = sqs
         self.datazone = datazone
+        self.guard = Guard(sqs.policy)
         self._tokens = dynamodb.Tokens()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._applications: dict[tuple[str, str], WSGIApplication] = {}
@@ -48,13 +52,15 @@ class Aws:
         # Each registry makes its backends when they are first used, of the class that it holds then.
         dynamodb_backends.backend = dynamodb.Backend
         secretsmanager_backends.backend = secrets.Backend
-        sqs_backends.backend = partial(_EventBridgeTarget, sqs)  # type: ignore[assignment]  # all that EventBridge uses
+        sqs_backends.backend = partial(SqsOfStacks, sqs)  # type: ignore[assignment]  # all that others of moto use
 
     def named(self, call: Call) -> Call:
         """The call with its operation's name, where only its path tells it."""
         return self.datazone.named(call) if call.service == "datazone" else call
 
     def answer(self, call: Call) -> Answer:
+        if (refusal := self.guard.admit(call)) is not None:
+            return refusal
         if call.service == "sqs":
             return self.sqs.answer(call)
         if call.service == "datazone":
@@ -104,11 +110,13 @@ class Aws:
         return self._applications[key]
 
 
-class _EventBridgeTarget:
-    """What moto's EventBridge takes for an SQS backend: it puts a matched event into our queue."""
-
-    def __init__(self, sqs: Sqs, region: str, *, account_id: str) -> None:
-        self._sqs, self._account, self._region = sqs, account_id, region
-
-    def send_message(self, *, queue_name: str, message_body: str, group_id: str | None) -> None:  # noqa: ARG002  # moto's call
-        self._sqs.fill(self._account, self._region, queue_name, message_body)
+def credentials(role: str) -> dict[str, str]:
+    """A session of the role, as ECS's endpoint gives it to a task."""
+    session = sts_backends[role.split(":")[4]]["aws"].assume_role(REGION, "task", role, "", 3600, "")
+    return {
+        "RoleArn": role,
+        "AccessKeyId": session.access_key_id,
+        "SecretAccessKey": session.secret_access_key,
+        "Token": session.session_token,
+        "Expiration": session.expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }

@@ -16,27 +16,13 @@ from urllib.parse import parse_qs
 
 from moto.iam.models import iam_backends
 
+from dzgrant.localcloud.iam.documents import Caller
 from dzgrant.localcloud.places import ACCOUNTS, GOVERNANCE, REGION
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who calls. `role`: ARN of the assumed role, None for an administrator. `arn`: how error messages name the caller."""
-
-    account: str
-    role: str | None
-    arn: str
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Every name under which a policy may admit this caller."""
-        root = f"arn:aws:iam::{self.account}:root"
-        return frozenset(name for name in (self.account, root, self.arn, self.role) if name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 from dzgrant.errors import Refused, Transient
-from dzgrant.localcloud.commands import A, Call, Calls, Command
+from dzgrant.localcloud.commands import A, Call, Calls, Command, Rights
 
 
 class Control:
@@ -28,6 +28,10 @@ class Control:
     def calls(self) -> tuple[Call, ...]:
         """The AWS calls that arrived since the start or since `forget_calls`."""
         return Calls.model_validate_json(self._request("GET", "calls")).calls
+
+    def rights(self) -> Rights:
+        """What policies allowed and refused since the start."""
+        return Rights.model_validate_json(self._request("GET", "rights"))
 
     def forget_calls(self) -> None:
         self._request("DELETE", "calls")

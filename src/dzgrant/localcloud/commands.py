@@ -324,5 +324,22 @@ class Call(Message):
     """From its arrival to its answer, injected latency included; None where `status` is."""
 
 
+class Used(Message):
+    """A statement that allowed an action, with the first resource that it was used for."""
+
+    policy: str
+    """`<role>/<policy>`, `trust of <role>`, a queue's name, `share` (a secret's) or `key`."""
+    statement: str
+    action: str
+    resource: str
+
+
+class Rights(Message):
+    """What sessions of roles were allowed, each statement and action once, and what they were refused, one line each."""
+
+    used: tuple[Used, ...]
+    refused: tuple[str, ...]
+
+
 class Calls(Message):
     calls: tuple[Call, ...]

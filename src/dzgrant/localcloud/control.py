@@ -4,6 +4,9 @@ POST   /_local/<command>   carries a command out
 GET    /_local/            what there is: accounts, names, and every command with its fields
 POST   /_local/events      puts the body onto the worker's queue as it is
 GET    /_local/calls       the AWS calls that arrived;  DELETE forgets them
+GET    /_local/rights      what policies allowed and refused to roles
+GET    /_local/task/<arn>  what ECS gives a task that runs as this role: its AWS_CONTAINER_CREDENTIALS_FULL_URI; below
+                           it is the ECS_AGENT_URI with the endpoint of the scale-in protection
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pydantic import ValidationError
 
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud import places
-from dzgrant.localcloud.aws import Aws
+from dzgrant.localcloud.aws import Aws, credentials
 from dzgrant.localcloud.calls import Answer
 from dzgrant.localcloud.faults import Faults
 from dzgrant.localcloud.journal import Journal
@@ -25,6 +28,7 @@ from dzgrant.localcloud.publishing import publish
 from dzgrant.localcloud.state import State, UnknownId
 from dzgrant.localcloud.transitions import Conflict, Transitions
 
+_PROTECTION = "/task-protection/v1/state"
 _JSON = (("Content-Type", "application/json"),)
 
 
@@ -36,18 +40,19 @@ class Control:
         self._journal = journal
         self._handlers = {**_of_datazone(aws, state, transitions), **_of_faults(faults)}
         self._commands = {command.path(): command for command in self._handlers}
+        self._plain: dict[tuple[str, str], Callable[[bytes], Answer]] = {
+            ("POST", "events"): self._send,
+            ("GET", "calls"): lambda _: _told(c.Calls(calls=journal.calls())),
+            ("DELETE", "calls"): self._forget,
+            ("GET", "rights"): lambda _: _told(aws.guard.rights()),
+            ("GET", ""): lambda _: Answer(headers=_JSON, body=json.dumps(self._overview(), indent=2).encode()),
+        }
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
-        if path == "events" and method == "POST":
-            self._aws.sqs.fill(places.GOVERNANCE, places.REGION, places.QUEUE, body.decode())
-            return _told(c.Done())
-        if path == "calls" and method == "GET":
-            return _told(c.Calls(calls=self._journal.calls()))
-        if path == "calls" and method == "DELETE":
-            self._journal.forget()
-            return _told(c.Done())
-        if path == "" and method == "GET":
-            return Answer(headers=_JSON, body=json.dumps(self._overview(), indent=2).encode())
+        if path.startswith("task/"):
+            return self._task(method, path.removeprefix("task/"), body)
+        if (known := self._plain.get((method, path))) is not None:
+            return known(body)
         if (command := self._commands.get(path)) is None or method != "POST":
             return _refusal(404, f"no {method} {path}; GET /_local/ lists what there is")
         return self._do(command, body)
@@ -62,6 +67,21 @@ class Control:
             return _refusal(404, str(unknown))
         except Conflict as conflict:
             return _refusal(409, str(conflict))
+
+    def _send(self, body: bytes) -> Answer:
+        self._aws.sqs.fill(places.GOVERNANCE, places.REGION, places.QUEUE, body.decode())
+        return _told(c.Done())
+
+    def _forget(self, _: bytes) -> Answer:
+        self._journal.forget()
+        return _told(c.Done())
+
+    def _task(self, method: str, path: str, body: bytes) -> Answer:
+        guard, role = self._aws.guard, path.removesuffix(_PROTECTION)
+        if why := guard.runs_as(role) if method == "GET" else guard.protects(role):
+            return _refusal(403, f"{role} may not do this {why}")
+        told = credentials(role) if method == "GET" else {"protection": json.loads(body)}
+        return Answer(headers=_JSON, body=json.dumps(told).encode())
 
     def _overview(self) -> dict[str, Any]:
         return {

@@ -17,15 +17,12 @@ from moto.lakeformation.models import lakeformation_backends
 from dzgrant.localcloud.places import ACCOUNTS
 
 if TYPE_CHECKING:
-    from moto.iam.models import IAMBackend
-
     from dzgrant.localcloud.aws import Aws
     from dzgrant.localcloud.state import Environment
 
 BOUNDARY = "AmazonDataZoneEnvironmentRolePermissionsBoundary"
-"""The policy that bounds each new role; in AWS it is AWS's own, here one of the account."""
+"""AWS's own policy, which bounds each new role."""
 
-_ANYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 _TRUST = {"Effect": "Allow", "Principal": {"Service": "datazone.amazonaws.com"}, "Action": "sts:AssumeRole"}
 # As the managed blueprints name what they provision.
 _ROLES = frozenset({"DefaultDataLake", "DefaultDataWarehouse", "CustomAwsService", "Tooling", "ToolingLite"})
@@ -50,7 +47,9 @@ def make(aws: Aws, it: Environment) -> None:
         with aws.lock("iam"):
             iam = iam_backends[it.account]["aws"]
             if all(role.name != _role(it) for role in iam.roles.values()):
-                iam.create_role(_role(it), _document(_TRUST), "/", _boundary(iam, it.account), "", [], "3600")
+                role = iam.create_role(_role(it), _document(_TRUST), "/", None, "", [], "3600")
+                # moto takes none of AWS's own policies here.
+                role.permissions_boundary_arn = f"arn:aws:iam::aws:policy/{BOUNDARY}"
     with aws.lock("glue"):
         glue = glue_backends[it.account][it.region]
         for name in _databases(it):
@@ -72,13 +71,6 @@ def unmake(aws: Aws, it: Environment) -> None:
         for name in _databases(it):
             glue_backends[it.account][it.region].databases.pop(name, None)
             lakeformation_backends[it.account][it.region].lf_database_tags.pop((it.account, name), None)
-
-
-def _boundary(iam: IAMBackend, account: str) -> str:
-    arn = f"arn:aws:iam::{account}:policy/{BOUNDARY}"
-    if arn not in iam.managed_policies:
-        iam.create_policy("", "/", _document(_ANYTHING), BOUNDARY, [])
-    return arn
 
 
 def _document(statement: Mapping[str, object]) -> str:

@@ -9,6 +9,8 @@ PRODUCER = AccountId("222222222222")
 CONSUMER = AccountId("333333333333")
 ACCOUNTS = (GOVERNANCE, PRODUCER, CONSUMER)
 REGION = Region("eu-central-1")
+ORGANIZATION = "o-local12345"
+"""That all of the accounts are in."""
 
 DOMAIN = "dzd_local"
 PRODUCER_PROJECT = "producer"

@@ -28,14 +28,17 @@ class LocalCloud:
 
 
 @contextmanager
-def running(*, port: int = 0) -> Iterator[LocalCloud]:
+def running(*, port: int = 0, empty: bool = False) -> Iterator[LocalCloud]:
     """A local cloud on 127.0.0.1, ready; 0 picks a free port. Leaving it stops the process.
+
+    An `empty` one lacks what a deployment makes.
 
     It ends with its parent too: the child watches its standard input, a pipe that closes when the parent dies. Ctrl-C does
     not reach it, so that a worker can drain first.
     Raises `Misconfigured` when it does not start; the child has then written why to standard error.
     """
     command = [sys.executable, "-m", "dzgrant.localcloud", "--port", str(port), "--with-parent"]
+    command += ["--empty"] if empty else []
     with subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as child:

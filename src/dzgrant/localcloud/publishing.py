@@ -72,7 +72,9 @@ def _secret(aws: Aws, command: Publish, connection: str) -> str:
         if secret["Name"] == name:
             aws.ask(PRODUCER, "secretsmanager", "secretsmanager.PutSecretValue", SecretId=name, SecretString=value)
             return str(secret["ARN"])
-    made = aws.ask(PRODUCER, "secretsmanager", "secretsmanager.CreateSecret", Name=name, SecretString=value)
+    # As its owner marks it, so that dzgrant may read it (deploy/member-account).
+    tags = [{"Key": "dzgrant-admin", "Value": "true"}]
+    made = aws.ask(PRODUCER, "secretsmanager", "secretsmanager.CreateSecret", Name=name, SecretString=value, Tags=tags)
     return str(made["ARN"])
 
 

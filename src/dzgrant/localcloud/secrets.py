@@ -1,6 +1,6 @@
 """What moto's Secrets Manager does wrongly: reads across accounts, secrets scheduled for deletion, KMS keys, public policies.
 
-Identity policies are not modelled: inside an account every role may do everything.
+Who may call is `iam.guard`'s to say, before.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 from moto.kms.models import kms_backends
 from moto.secretsmanager.models import SecretsManagerBackend, SecretsStore, secretsmanager_backends
 
-from dzgrant.localcloud import policy
 from dzgrant.localcloud.calls import Answer, Call, error
+from dzgrant.localcloud.iam.documents import parsed
 
-_DEFAULT_KEY = "alias/aws/secretsmanager"
+DEFAULT_KEY = "alias/aws/secretsmanager"
 # The operations whose documentation names "The secret is scheduled for deletion" as a cause of InvalidRequestException
 # and that moto carries out all the same (GetSecretValue and UpdateSecret it refuses).
 _NOT_WHEN_SCHEDULED = frozenset(
@@ -81,10 +81,10 @@ def admit(call: Call) -> Call | Answer:
     """The call as moto may carry it out, upon the owner's account, or AWS's refusal of it."""
     asked = call.json()
     identifier = str(asked.get("SecretId") or asked.get("Name") or "")
-    owner = _owner(identifier) or call.account
-    secret = secretsmanager_backends[owner][call.region].secrets.get(identifier)
-    if owner != call.account and (refusal := _across(call, secret, identifier)):
-        return refusal
+    owner = owner_of(identifier) or call.account
+    secret: Any = secretsmanager_backends[owner][call.region].secrets.get(identifier)
+    if owner != call.account and secret is not None and (secret.kms_key_id or DEFAULT_KEY) == DEFAULT_KEY:
+        return error("AccessDeniedException", "Access to KMS is not allowed")
     if secret is not None and secret.is_deleted():
         if call.operation == "CreateSecret":
             return _invalid("You can't create this secret because a secret with this name is already scheduled for deletion.")
@@ -92,30 +92,16 @@ def admit(call: Call) -> Call | Answer:
             return _invalid("You can't perform this operation on the secret because it was marked for deletion.")
     if (key := asked.get("KmsKeyId")) and not _key_exists(call, str(key)):
         return _no_key(call, str(key))
-    if call.operation == "PutResourcePolicy" and asked.get("BlockPublicPolicy") and policy.public(asked["ResourcePolicy"]):
+    blocks = call.operation == "PutResourcePolicy" and asked.get("BlockPublicPolicy")
+    if blocks and parsed("share", asked["ResourcePolicy"]).public:
         return error("PublicPolicyException", "You can't attach a policy that allows broad access to the secret.")
     return call.of(owner)
 
 
-def _owner(identifier: str) -> str | None:
+def owner_of(identifier: str) -> str | None:
     """The account in an ARN; None for a name."""
     parts = identifier.split(":", 6)
     return parts[4] if len(parts) == 7 else None
-
-
-def _across(call: Call, secret: Any, identifier: str) -> Answer | None:
-    """Why a call upon another account's secret is refused: only its complete ARN, its policy and a customer's key open it."""
-    action = f"secretsmanager:{call.operation}"
-    open_to_caller = secret is not None and secret.arn == identifier and secret.policy
-    if not open_to_caller or not policy.allows(secret.policy, action, call.caller.names):
-        return error(
-            "AccessDeniedException",
-            f"User: {call.caller.arn} is not authorized to perform: {action} on resource: {identifier} "
-            f"because no resource-based policy allows the {action} action",
-        )
-    if call.operation == "GetSecretValue" and (secret.kms_key_id or _DEFAULT_KEY) == _DEFAULT_KEY:
-        return error("AccessDeniedException", "Access to KMS is not allowed")
-    return None
 
 
 def _key_exists(call: Call, key: str) -> bool:

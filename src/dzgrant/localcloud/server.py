@@ -53,8 +53,11 @@ class _Server(ThreadedWSGIServer):
     request_queue_size = 512
 
 
-def serve(*, host: str = LOOPBACK, port: int, ready: Callable[[str], None], stop: Event | None = None) -> None:
+def serve(
+    *, host: str = LOOPBACK, port: int, ready: Callable[[str], None], stop: Event | None = None, empty: bool = False
+) -> None:
     """Serves until SIGTERM, SIGINT or `stop`; `ready` is told the endpoint when it answers. Port 0: a free one.
+    An `empty` one lacks what a deployment makes: queues, ledger, bus, roles and key.
 
     Call it in the main thread of a process that does nothing else: it forgets this process's AWS settings, which moto
     would heed. Raises `Misconfigured` when the port can't be had.
@@ -65,7 +68,7 @@ def serve(*, host: str = LOOPBACK, port: int, ready: Callable[[str], None], stop
 
     stop = stop or Event()
     try:
-        server = _Server(host, port, Application(), handler=_Handler)
+        server = _Server(host, port, Application(empty=empty), handler=_Handler)
     except (OSError, SystemExit) as error:
         raise Misconfigured(f"the local cloud can't listen on {host}:{port}", do="choose another port, or 0") from error
     for number in (signal.SIGTERM, signal.SIGINT):

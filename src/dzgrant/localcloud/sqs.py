@@ -53,6 +53,19 @@ class Sqs:
         if (queue := self._queues.find((account, region), name)) is not None:
             self._queues.send(queue, body, {}, 0)
 
+    def make(self, account: str, region: str, name: str, attributes: dict[str, str]) -> None:
+        """As CreateQueue."""
+        _configure(self._queues, (account, region), self._queues.create((account, region), name), attributes)
+
+    def policy(self, account: str, region: str, name: str) -> str | None:
+        """The text of the queue's policy."""
+        queue = self._queues.find((account, region), name)
+        return queue.attributes.get("Policy") if queue is not None else None
+
+    def set_policy(self, account: str, region: str, name: str, text: str) -> None:
+        if (queue := self._queues.find((account, region), name)) is not None:
+            queue.attributes["Policy"] = text
+
     def answer(self, call: Call) -> Answer:
         try:
             request = _Request.model_validate_json(call.body)
@@ -68,8 +81,7 @@ class Sqs:
         return operation(self._queues, queue, request, call)
 
     def _create(self, call: Call, request: _Request) -> Answer:
-        place = (call.account, call.region)
-        _configure(self._queues, place, self._queues.create(place, request.queue_name), request.attributes)
+        self.make(call.account, call.region, request.queue_name, request.attributes)
         return _url(call, request.queue_name)
 
 
