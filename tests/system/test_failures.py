@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -16,6 +17,7 @@ from dzgrant.localcloud.places import CONSUMER, GOVERNANCE, KMS_KEY_ALIAS, PRODU
 from dzgrant.model import AccountId, Credentials
 from tests.engines.postgresql_playground import PostgresqlPlayground, quoted
 from tests.system.cloud import Cloud, until
+from tests.system.commands import Commands
 from tests.system.conftest import Start
 from tests.system.forwarding import forwarded
 from tests.system.story import Story
@@ -252,6 +254,7 @@ AWS_KEY = "alias/aws/secretsmanager"
 async def test_what_a_deployment_lacks_is_a_named_state_one_line_and_an_alarm_and_goes_on_by_itself(
     own: Story,
     start: Start,
+    ca_bundle: Path,
     setting: dict[str, str],
     spoil: Callable[[Cloud], None] | None,
     mend: Callable[[Cloud], None],
@@ -276,6 +279,10 @@ async def test_what_a_deployment_lacks_is_a_named_state_one_line_and_an_alarm_an
         assert says in reason
         assert "\n" not in reason
         assert subscription in reason or story.environment in reason
+
+        listed = await Commands(story, ca_bundle)("stuck", "list", "--json")
+        (line,) = [line for line in listed.stdout.splitlines() if subscription in line]
+        assert says in line
 
         # What the alarm counts is said at each try.
         async def said() -> bool | None:

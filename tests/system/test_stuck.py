@@ -57,7 +57,7 @@ async def listed(commands: Commands) -> list[dict[str, Any]]:
     done = await commands("stuck", "list", "--json")
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    return [one for one in found if one["place"]["environment"] == commands.story.environment]
+    return [one for one in found if "place" in one and one["place"]["environment"] == commands.story.environment]
 
 
 async def test_a_stuck_revoke_is_told_once_and_its_lost_message_is_made_good_by_reconcile(

@@ -19,6 +19,8 @@ from dzgrant.localcloud.client import Control
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
+# A process that begins and reads three accounts; on a machine that is busy that takes its time.
+_ANSWER_SECONDS = 90.0
 _FAILURES = ("message_delayed", "message_refused", "handler_failed", "receive_failed")
 
 
@@ -86,8 +88,13 @@ class Daemon:
 async def ask(environment: Mapping[str, str], *arguments: str) -> str:
     """What the command `dzgrant <arguments>` prints. Raises `Unmet` unless its exit code is 0."""
     process = await _dzgrant(*arguments, environment=environment, output=PIPE)
-    async with asyncio.timeout(_START_SECONDS):
-        said, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        raise Unmet(f"dzgrant {' '.join(arguments)} still runs after {_ANSWER_SECONDS:.0f} s") from None
+    finally:
+        await _end(process)
     if process.returncode:
         raise Unmet(f"dzgrant {' '.join(arguments)} has exit code {process.returncode}: {said.decode()}")
     return said.decode()
@@ -103,9 +110,13 @@ async def running(environment: Mapping[str, str], log: Path) -> AsyncIterator[Da
         await until(daemon.started, seconds=_START_SECONDS, otherwise="dzgrant did not start")
         yield daemon
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _end(process)
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 async def _dzgrant(*arguments: str, environment: Mapping[str, str], output: int) -> Process:
