@@ -212,3 +212,25 @@ async def test_the_schedule(own: Story, start: Start) -> None:
             return None if await own.play.can_log_in(first) else True
 
         await until(dead, worker.events)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_what_does_not_read_is_never_promoted(story: Story, dzgrant: Dzgrant) -> None:
+    play, keeper = story.play, "keeper_of_a_view"
+    base = await play.create_table("base")
+    view = await play.create_view("recent", base)
+    subscription = story.approve(story.publish(view))
+    await story.cloud.settled()
+    before = story.secret()
+    # The view reads with its owner's rights, and its owner has none.
+    await play.run(f"CREATE ROLE {keeper}")
+    await play.run(f"ALTER VIEW {play.sql(view)} OWNER TO {keeper}")
+    try:
+        refused = await dzgrant("rotate", story.principal().id)
+        assert (refused.code, "can't read" in refused.output) == (1, True), refused.output
+        assert story.secret() == before
+    finally:
+        await play.run(f"ALTER VIEW {play.sql(view)} OWNER TO {play.admin.username}")
+        await play.run(f"DROP ROLE {keeper}")
+    story.revoke(subscription)
+    await story.cloud.settled()
