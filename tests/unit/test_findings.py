@@ -26,6 +26,7 @@ from dzgrant.model import (
     TablePath,
 )
 from dzgrant.saga.findings import Findings
+from dzgrant.saga.road import Aim
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PRINCIPAL = Principal(
@@ -257,3 +258,39 @@ def test_what_people_could_not_be_told_is_told_when_it_is_tried_again() -> None:
         GrantOutcome(path=granting.path, state=GrantState.GRANTING, reason=str(MENDS)),
         GrantOutcome(path=granted.path, state=None, reason=None),
     ]
+
+
+def test_what_a_person_settled_is_closed_and_what_waited_to_be_granted_is_given_up() -> None:
+    ended, waiting = record("orders"), record("items", "a", state=GrantState.STUCK_GRANT)
+    living, meanwhile = record("visits", "b"), record("clients", "c")
+    records = {one.path.key: one for one in (ended, waiting, living, meanwhile)}
+    given_up = {waiting.path, meanwhile.path}
+    found = Findings(claims=[claim("orders", "ended")], records=records, by_hand="by me: it is gone", given_up=given_up)
+    found.survey()
+    # What was granted since stays, and so does what nobody spoke of.
+    assert {one.path for one in found.living} == {living.path, meanwhile.path}
+    assert {outcome.path: outcome for outcome in found.revoked()} == {
+        ended.path: GrantOutcome(
+            path=ended.path, state=GrantState.REVOKED, reason="by me: it is gone", ended=frozenset({"ended"})
+        ),
+        waiting.path: GrantOutcome(
+            path=waiting.path,
+            state=GrantState.FAILED,
+            reason="by me: it is gone",
+            subscriptions=frozenset({"a"}),
+            given_up=True,
+        ),
+    }
+
+
+def test_of_what_was_given_up_nobody_hears_again_until_it_is_to_be_revoked() -> None:
+    before = replace(record("orders", "a", state=GrantState.FAILED), given_up=True, reason="by me: it is gone")
+    found = Findings(claims=[claim("orders", "a")], records={before.path.key: before})
+    found.wait({before.path: MENDS}, LATER)
+    assert (found.suspended, found.stuck) == ([], {})
+    assert (found.abandoned(Aim.GRANT), found.abandoned(Aim.REVOKE)) == ("by me: it is gone", None)
+
+    ended = replace(before, subscriptions=frozenset())
+    found = surveyed(claim("orders", "a"), records=(ended,))
+    found.wait({ended.path: MENDS}, LATER)
+    assert [outcome.state for outcome in found.suspended] == [GrantState.STUCK_REVOKE]

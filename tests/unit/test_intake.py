@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,12 @@ from hypothesis import strategies as st
 from dzgrant.batch import Batch
 from dzgrant.errors import LeaseHeld, Misconfigured, Transient
 from dzgrant.intake.backoff import backoff
+from dzgrant.intake.events import Place
+from dzgrant.intake.queue import DeadLetters, Delivery, Queue
+from dzgrant.model import AccountId, Region
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
 
 TRANSIENT = Transient("not now")
 MISCONFIGURED = Misconfigured("no right", do="give it")
@@ -126,3 +134,19 @@ async def test_what_send_raises_goes_to_one_caller_and_the_others_are_sent_again
     assert isinstance(answers[0], ValueError)
     assert answers[1:] == [2, 4]
     assert server.batches == [[0, 1, 2], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("days", "receives", "worn"),
+    [(0, 1, False), (6.9, 1, False), (7.1, 1, True), (0, 499, False), (0, 500, True)],
+)
+def test_what_waits_is_sent_anew_before_sqs_would_drop_or_move_it(days: float, receives: int, worn: bool) -> None:
+    dead_letters = DeadLetters(url="dead", after_receives=1000)
+    place = Place(account=AccountId("111111111111"), region=Region("eu-west-1"))
+    client = cast("SQSClient", None)
+    queue = Queue(client, "queue", dead_letters, retention=timedelta(days=14).total_seconds(), place=place)
+    sent_at = datetime.now(UTC) - timedelta(days=days)
+    delivery = Delivery(
+        id="id", handle="handle", body="", attributes={}, receives=receives, sent_at=sent_at, received_at=0, hide_for=0
+    )
+    assert queue.wears_out(delivery) is worn

@@ -93,3 +93,10 @@ def test_a_first_grant_that_failed_for_good_is_undone_and_a_further_one_leaves_t
 
 def test_a_login_that_is_not_ours_is_never_dropped() -> None:
     assert Effect.DROP_LOGIN not in road(Progress(aim=Aim.GRANT, open=False, foreign=True))
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_what_a_person_settled_is_ended_without_the_database(others: bool) -> None:
+    progress = Progress(aim=Aim.REVOKE, by_hand=True, others=others, narrowing=True, moved=True)
+    in_accounts = [Effect.POINT] if others else [effect for effect in REMOVE if effect is not Effect.DROP_LOGIN][:-2]
+    assert walk(progress) == [*in_accounts, Effect.TELL, Effect.SETTLE]

@@ -10,6 +10,7 @@ from dzgrant.engines.contract import LoginState, Reach
 from dzgrant.errors import DzgrantError, Misconfigured, Refused
 from dzgrant.ledger import Claim, GrantOutcome
 from dzgrant.model import PATIENCE, WHOLE, GrantRecord, GrantState, Scope, Table, TablePath
+from dzgrant.saga.road import Aim
 
 _GRANT = (GrantState.GRANTING, GrantState.STUCK_GRANT)
 _REVOKE = (GrantState.REVOKING, GrantState.STUCK_REVOKE)
@@ -134,9 +135,10 @@ class Findings:
                 self.stuck[path.key] = reason
             self.suspended.append(GrantOutcome(path=path, state=state, reason=reason))
 
-    @property
-    def abandoned(self) -> str | None:
-        """GRANT: why a person gave up every one of the tables, if so."""
+    def abandoned(self, aim: Aim) -> str | None:
+        """Why a person gave up every one of the tables, if so; a revoke is never given up."""
+        if aim is Aim.REVOKE:
+            return None
         records = [self.records[path.key] for path in self.paths if path.key in self.records]
         return records[0].reason if records and all(record.given_up for record in records) else None
 

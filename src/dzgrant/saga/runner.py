@@ -189,7 +189,7 @@ class Runner:
         except DzgrantError as error:
             error.about(environment=journey.principal.environment.id, source=journey.principal.source)
             await self._suspend(journey, error)
-            if why := journey.found.abandoned:
+            if why := journey.found.abandoned(journey.progress.aim):
                 raise Refused(why, do="dzgrant reconcile tries it again", subject=error.subject) from error
             raise
         except BaseException:
