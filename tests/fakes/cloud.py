@@ -96,7 +96,7 @@ class Cloud:
         """One request: carried out at once, but for a long poll that finds nothing. Raises botocore's ClientError."""
         try:
             if operation == "ReceiveMessage":
-                return await self._poll(params, caller)
+                return await self.poll(params, caller)
             return self.answer(service, operation, params, caller)
         except Refusal as refusal:
             raise refusal.error(operation) from None
@@ -111,7 +111,8 @@ class Cloud:
             self._operations[key] = known
         return known(params, caller)
 
-    async def _poll(self, params: Members, caller: Caller) -> Members:
+    async def poll(self, params: Members, caller: Caller) -> Members:
+        """ReceiveMessage. Raises `Refusal`."""
         deadline = self.clock() + params.get("WaitTimeSeconds", 0)
         while True:
             found = self.sqs.receive_message(params, caller)

@@ -37,7 +37,13 @@ class Blueprint:
 
     def answer(self) -> dict[str, Any]:
         category = {"blueprintCategory": "TOOLING"} if self.tooling else {}
-        return {"id": self.id, "name": self.name, "provider": self.provider, "provisioningProperties": {}, **category}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "provider": self.provider,
+            "provisioningProperties": {"cloudFormation": {"templateUrl": "https://templates.example/blueprint"}},
+            **category,
+        }
 
 
 @dataclass(slots=True, kw_only=True)
