@@ -33,6 +33,7 @@ test-containers: .venv/.installed ## the same tests, with the database servers f
 
 bench: .venv/.installed ## calls, statements, CPU and memory for each grant, beside their floors
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.scaling
 
 chaos: .venv/.installed ## thousands of events in a storm of faults, on real parts; EVENTS=, SEED= for one again
 	$(BIN)/python -m tests.chaos $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED))

@@ -16,12 +16,14 @@ class Crowd(BaseModel):
     environment: str
     subscription: str
     count: int
+    first: int = 0
+    """The number of the first one."""
 
     def join(self, cloud: Cloud) -> None:
         now = cloud.clock()
         partitions = {f"ENVIRONMENT#{self.environment}", f"SUBSCRIPTION#{self.subscription}"}
         texts = [json.dumps(item) for key, item in cloud.ledger.items.items() if key[0] in partitions]
-        for number in range(self.count):
+        for number in range(self.first, self.first + self.count):
             for text in texts:
                 copied = text.replace(self.environment, f"e{number:013}").replace(self.subscription, f"s{number:013}")
                 item: Item = json.loads(copied)
