@@ -89,6 +89,16 @@ async def test_a_login_of_somebody_else_is_refused_and_untouched(play: Playgroun
     assert not await play.can_read(foreign, table)
 
 
+async def test_dzgrants_logins_are_listed_by_their_mark(play: Playground, database: Database) -> None:
+    ours, foreign = consumer(), consumer()
+    await given(database, ours)
+    await play.create_login(foreign)
+    found = {one.login: one.owner for one in await database.marked()}
+    assert ours.username in found
+    assert found[ours.username] in (OWNER, None)
+    assert foreign.username not in found
+
+
 async def test_a_grant_opens_this_table_for_reading_and_nothing_else(play: Playground, database: Database) -> None:
     wanted, other = await play.create_table("orders"), await play.create_table("salaries")
     login = consumer()

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import SecretStr
 
-from dzgrant.engines.contract import Database, Dropped, Limits, LoginState, Owner, Permit, Reach, Readable, views_in
+from dzgrant.engines.contract import Database, Dropped, Limits, LoginState, Marked, Owner, Permit, Reach, Readable, views_in
 from dzgrant.engines.filters import is_whole
 from dzgrant.engines.marker import Marker, admitted
 from dzgrant.errors import AdminRejected, ConsumerRejected, Misconfigured, Refused, Unsupported
@@ -201,6 +201,13 @@ class _Database:
             return LoginState(marked=found.marker is not None, enabled=found.enabled, tables=tuple(tables), sessions=0)
 
         return await self._ask("describe", look)
+
+    async def marked(self) -> tuple[Marked, ...]:
+        def look() -> tuple[Marked, ...]:
+            found = self._server.logins.items()
+            return tuple(Marked(login=name, owner=one.marker.owner) for name, one in found if one.marker)
+
+        return await self._ask("marked", look)
 
     async def close(self) -> None:
         """There is nothing to close."""

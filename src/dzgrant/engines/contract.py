@@ -101,6 +101,15 @@ class LoginState:
     sessions: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A login that bears dzgrant's mark, of whichever installation."""
+
+    login: str
+    owner: Owner | None
+    """None: the engine's mark does not say whose it is."""
+
+
 class Database(Protocol):
     """One source, opened with its admin login. Tasks share it; it keeps a small pool of connections."""
 
@@ -181,6 +190,11 @@ class Database(Protocol):
 
     async def describe(self, login: str) -> LoginState | None:
         """The login as it is, or None when there is none. Changes nothing."""
+        ...
+
+    async def marked(self) -> tuple[Marked, ...]:
+        """Every login with dzgrant's mark, by the mark and not by its name: those of the server's other databases too, where
+        logins are the server's. Changes nothing."""
         ...
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ the others the same work: what a sweep changes, it changes under the leases of t
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from dzgrant.ledger.lease import until
 from dzgrant.ledger.ledger import SKEW_SECONDS
 from dzgrant.ledger.store import Store
 from dzgrant.ledger.writes import change
-from dzgrant.model import Principal, PrincipalState
+from dzgrant.model import Principal, PrincipalRecord, PrincipalState
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -175,6 +175,17 @@ class Sweeps:
                 holding = items.holding(item)
                 if holding.record.principal.environment.domain == domain:
                     yield Placed(holding=holding, place=f"{state} {holding.record.principal.id}")
+
+    async def everything(self) -> AsyncIterator[PrincipalRecord]:
+        """The principals of all domains, also those of which nothing is left. Eventually consistent."""
+        for state in PrincipalState:
+            async for item in self._store.query(state, keys.PRINCIPAL, attribute="state"):
+                yield items.holding(item).record
+
+    async def known(self, names: Collection[str]) -> Mapping[str, PrincipalRecord]:
+        """Those of so named principals, `<environment id>/<source key>`, that there are. Strongly consistent."""
+        found = [items.holding(item).record for item in await self._store.get_all([*map(_key, names)])]
+        return {record.principal.id: record for record in found}
 
     async def principal(self, of: Principal) -> Holding | None:
         """Strongly consistent."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from weakref import WeakValueDictionary
 
 import structlog
 
+from dzgrant.engines.contract import Dropped
 from dzgrant.errors import DzgrantError, LeaseLost, Misconfigured, Refused
 from dzgrant.ledger import Claim, Lease
 from dzgrant.model import WHOLE, Admin, Principal, PrincipalRecord, PrincipalState, Scope, TablePath, Wanted
@@ -19,7 +21,7 @@ from dzgrant.saga.findings import Findings
 from dzgrant.saga.journey import Journey, Tell
 from dzgrant.saga.road import Aim, Effect, Progress, next_effect
 from dzgrant.saga.rotation import Rotation, Turn
-from dzgrant.saga.step import Means, Observe
+from dzgrant.saga.step import Means, Observe, bounded
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -117,6 +119,44 @@ class Runner:
                 return None
             whole = {grant.path.key for grant in grants if grant.allowed >= WHOLE}
             return await self._walk(lease, Progress(aim=Aim.GRANT, excess=True), Findings(claims=claims, whole=whole))
+
+    async def clear_login(self, known: PrincipalRecord, login: str) -> Dropped | None:
+        """Drops a login that a principal does not have any more; None: it has it, by what the ledger says under the lease."""
+        async with self._cleared(known) as lease:
+            if lease.record.state is not PrincipalState.REMOVED and login in lease.record.logins:
+                return None
+            dropped: Dropped = await bounded(lease, self._bound, "clear", lambda: self._dropped(lease, login))
+            return dropped
+
+    async def clear_secrets(self, known: PrincipalRecord) -> bool:
+        """Deletes both secrets of a principal of which nothing is left; False: something is, as in `clear_login`."""
+        async with self._cleared(known) as lease:
+            if lease.record.state is not PrincipalState.REMOVED:
+                return False
+            await bounded(lease, self._bound, "clear", lambda: self._delete_secrets(lease))
+            return True
+
+    @asynccontextmanager
+    async def _cleared(self, known: PrincipalRecord) -> AsyncIterator[Lease]:
+        principal = known.principal
+        async with self._locks.setdefault(principal.id, asyncio.Lock()):
+            lease = await self._means.ledger.hold(known)
+            try:
+                yield lease
+            except DzgrantError as error:
+                raise error.about(environment=principal.environment.id, source=principal.source) from error.__cause__
+            finally:
+                await self._give_back(lease)
+
+    async def _dropped(self, lease: Lease, login: str) -> Dropped:
+        known = lease.record
+        return await self._means.sources.run(known.principal.source, known.admin, lambda database: database.drop(login, lease))
+
+    async def _delete_secrets(self, lease: Lease) -> None:
+        principal, admin = lease.principal, lease.record.admin
+        await self._means.secrets.unshare(principal, admin)
+        await self._means.secrets.delete_consumer(principal)
+        await self._means.secrets.delete_producer(principal, admin)
 
     async def adopt(self, wish: Adoption) -> bool:
         """Makes a login that dzgrant did not make a principal's second way in; whether it was there. Safe to repeat."""

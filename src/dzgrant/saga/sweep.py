@@ -17,9 +17,9 @@ from typing import TypeVar
 from dzgrant.catalog import Listed
 from dzgrant.errors import DzgrantError, Refused
 from dzgrant.ledger.sweeps import Placed
-from dzgrant.model import GrantRecord, Principal, PrincipalRecord, Subscription
+from dzgrant.model import GrantRecord, LoginOutcome, Principal, PrincipalRecord, Subscription
 from dzgrant.reporting import Drift, DriftKind, Reporter
-from dzgrant.saga import looks
+from dzgrant.saga import looks, orphans
 from dzgrant.saga.explain import Sides
 from dzgrant.saga.runner import Runner
 from dzgrant.together import together
@@ -81,6 +81,7 @@ class Sweep:
         stages: dict[str, Callable[[str], AsyncGenerator[Step, None]]] = {
             "subscriptions": partial(self._subscriptions, domain),
             "principals": partial(self._principals, domain),
+            "orphans": partial(self._orphans, domain),
         }
         begun, _, place = cursor.partition("|")
         names = list(stages)
@@ -99,6 +100,37 @@ class Sweep:
         async for group in _groups(self._sides.sweeps.principals(domain, after)):
             swept = await together(self._placed(one) for one in group)
             yield Step(cursor=group[-1].place, swept=tuple(swept))
+
+    async def _orphans(self, domain: str, _: str) -> AsyncGenerator[Step, None]:
+        grounds = await orphans.grounds(self._sides, domain)
+        for orphan in await orphans.logins(self._sides, domain, grounds.sources):
+            yield Step(cursor="", swept=(await self._cleared(orphan),))
+        for place in sorted(grounds.places):
+            async with aclosing(orphans.secrets(self._sides, domain, place)) as found:
+                async for orphan in found:
+                    yield Step(cursor="", swept=(await self._cleared(orphan),))
+
+    async def _cleared(self, orphan: orphans.Orphan) -> Swept:
+        """Takes an orphan away, where it is to be and may be."""
+        repaired, reason = False, None
+        if self._repair and orphan.record is not None:
+            try:
+                reason = await self._clear(orphan.record, orphan.login)
+                repaired = reason is None
+            except DzgrantError as error:
+                reason = str(error)
+        found = Finding(drift=orphan.drift, repaired=repaired, reason=reason)
+        await self._reporter.drift(found.drift, repaired=repaired, reason=reason)
+        return Swept(findings=(found,))
+
+    async def _clear(self, record: PrincipalRecord, login: str | None) -> str | None:
+        """Why it is there still; None: it is not, or is none any more."""
+        if login is None:
+            await self._runner.clear_secrets(record)
+            return None
+        dropped = await self._runner.clear_login(record, login)
+        disabled = dropped is not None and dropped.outcome is LoginOutcome.DISABLED
+        return (dropped.detail or "it could only be disabled") if dropped and disabled else None
 
     async def _listed(self, listed: Listed) -> Swept:
         if len(self._existing) < _REMEMBERED:

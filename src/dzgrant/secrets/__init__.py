@@ -5,6 +5,6 @@ tag of ours is somebody else's secret and is refused. Limits and error codes: Se
 """
 
 from dzgrant.secrets.secret import MARK, Kept, Opening, Version, Versions, secret_name
-from dzgrant.secrets.secrets import Look, Secrets
+from dzgrant.secrets.secrets import Look, MarkedSecret, Secrets
 
-__all__ = ["MARK", "Kept", "Look", "Opening", "Secrets", "Version", "Versions", "secret_name"]
+__all__ = ["MARK", "Kept", "Look", "MarkedSecret", "Opening", "Secrets", "Version", "Versions", "secret_name"]

@@ -25,7 +25,9 @@ def same(one: str, other: str) -> bool:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
     parts = value if isinstance(value, list) else [value]
-    return sorted((_plain(part) if isinstance(part, dict) else part for part in parts), key=repr)
+    return sorted(map(_part, parts), key=repr)
+
+
+def _part(value: object) -> object:
+    return [(name, _plain(value[name])) for name in sorted(value)] if isinstance(value, dict) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from dzgrant.accounts import Accounts, AwsError, classify
+from dzgrant.accounts import Accounts, AwsError, Role, classify
 from dzgrant.errors import Misconfigured, Transient
-from dzgrant.model import Admin, Arn, Credentials, IamLogin, Principal, Region
+from dzgrant.model import AccountId, Admin, Arn, Credentials, IamLogin, Principal, Region
 from dzgrant.passwords import new_password
 from dzgrant.secrets import policy
-from dzgrant.secrets.secret import Kept, Opening, Secret, Version, Versions, opening
+from dzgrant.secrets.secret import MARK, Kept, Opening, Secret, Version, Versions, opening
 from dzgrant.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 _POLICY_SECONDS = 5.0
 _NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedSecret:
+    """A secret with dzgrant's name and tag. `principal`: whose it is, as `<environment id>/<source key>`."""
+
+    name: str
+    domain: str
+    principal: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +161,25 @@ class Secrets:
             shared=shared is not None and policy.same(shared, policy.shared(self._consumer_role(principal))),
             consumer=await consumer.read(),
         )
+
+    async def marked(self, side: Role, account: AccountId, region: Region) -> AsyncIterator[tuple[MarkedSecret, ...]]:
+        """The secrets that bear dzgrant's tag there, a page at a time; without those that are to be deleted."""
+        client = await self._accounts.secrets(side, account, region)
+        pages = client.get_paginator("list_secrets").paginate(Filters=[{"Key": "tag-key", "Values": [MARK]}])
+        try:
+            async for page in pages:
+                listed = (
+                    (one.get("Name", ""), {it["Key"]: it["Value"] for it in one.get("Tags", [])}) for one in page["SecretList"]
+                )
+                yield tuple(
+                    MarkedSecret(name=name, domain=tags.get("AmazonDataZoneDomain", ""), principal=tags[MARK])
+                    for name, tags in listed
+                    # Not by the tag alone, which anybody may set on anything.
+                    if tags.get(MARK) and name == f"dzgrant/{side}/{tags[MARK]}"
+                )
+        except AwsError as error:
+            do = "give the role secretsmanager:ListSecrets (deploy/member-account)"
+            raise classify(error, f"the secrets of {account} can't be listed", do=do) from error
 
     def _consumer_role(self, principal: Principal) -> Arn:
         environment = principal.environment

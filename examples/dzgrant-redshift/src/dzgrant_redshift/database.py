@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.dialects.postgresql import base as types
 
 from dzgrant.engines import filters
-from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable, views_in
+from dzgrant.engines.contract import Dropped, Limits, LoginState, Marked, Owner, Permit, Reach, Readable, views_in
 from dzgrant.errors import ConsumerRejected, LeaseLost, Misconfigured, Refused, Transient, Unsupported
 from dzgrant.model import WHOLE, Credentials, LoginOutcome, Scope, Source, Table, TablePath
 from dzgrant_redshift import statements as sql
@@ -32,6 +32,7 @@ _LOGIN = """
 SELECT u.valuntil IS NULL OR u.valuntil > now() AS enabled, l.fence
 FROM pg_user u LEFT JOIN dzgrant.logins l ON l.login = u.usename WHERE u.usename = $1
 """
+_MARKED = "SELECT u.usename FROM dzgrant.logins l JOIN pg_user u ON u.usename = l.login"
 _RELATION = """
 SELECT c.oid::bigint AS oid, has_table_privilege('public', c.oid, 'SELECT') AS public
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
@@ -282,6 +283,12 @@ class RedshiftDatabase:
                 tables=tuple(Table(schema=row["nspname"], name=row["relname"]) for row in given),
                 sessions=open_now["sessions"],
             )
+
+    @again
+    async def marked(self) -> tuple[Marked, ...]:
+        async with self._connections.transaction(_Reading()) as transaction:
+            rows = await transaction.fetch(_MARKED)
+        return tuple(Marked(login=row["usename"], owner=None) for row in rows)
 
     async def close(self) -> None:
         await self._connections.close()

@@ -5,13 +5,14 @@ The grant tables are the same in both servers but for the accounts (MariaDB's `g
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
 
-from dzgrant.engines.contract import views_in
+from dzgrant.engines.contract import Marked, Owner, views_in
 from dzgrant.engines.mysql.session import Session
 from dzgrant.engines.mysql.statements import MARIADB_MARKER, Statement
 from dzgrant.model import Table, TablePath
@@ -103,6 +104,29 @@ async def account(session: Session, login: str) -> Account | None:
         everywhere=any(scope == "everywhere" for scope, *_ in rows),
         has_place=any(scope == "place" for scope, *_ in rows),
     )
+
+
+_MYSQL_MARKED = _reading("""
+SELECT user, JSON_EXTRACT(user_attributes, '$.metadata') FROM mysql.user
+ WHERE host = %(host)s AND JSON_VALUE(user_attributes, '$.metadata.managed_by') = 'dzgrant'
+""")
+_MARIADB_MARKED = _reading("""
+SELECT user, NULL FROM mysql.global_priv WHERE host = %(host)s AND JSON_VALUE(priv, '$.max_updates') = %(marker)s
+""")
+
+
+async def marked(session: Session) -> tuple[Marked, ...]:
+    """The logins of the whole server that bear the mark; MariaDB's does not say whose they are."""
+    query = _MARIADB_MARKED if session.mariadb else _MYSQL_MARKED
+    rows = await session.fetch(query, host=HOST, marker=str(MARIADB_MARKER))
+    return tuple(Marked(login=_text(user), owner=_owner(stated)) for user, stated in rows)
+
+
+def _owner(stated: str | bytes | None) -> Owner | None:
+    said = json.loads(_text(stated)) if stated else {}
+    if not {"domain", "project", "environment"} <= said.keys():
+        return None
+    return Owner(domain=said["domain"], project=said["project"], environment=said["environment"])
 
 
 def _by_table(rows: Iterable[tuple[Any, ...]], wanted: str) -> dict[Table, frozenset[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pydantic import SecretStr
 from pymysql.constants import ER
 
-from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable, views_in
+from dzgrant.engines.contract import Dropped, Limits, LoginState, Marked, Owner, Permit, Reach, Readable, views_in
 from dzgrant.engines.mysql import catalogue, giving, removal, statements, verifiers, views
 from dzgrant.engines.mysql.catalogue import Account
 from dzgrant.engines.mysql.connections import Connections, again
@@ -189,6 +189,11 @@ class MysqlDatabase:
                 tables=tuple(sorted(table for table in {*found.tables, *found.columns} if table.schema in places)),
                 sessions=len(await session.sessions(login)),
             )
+
+    @again
+    async def marked(self) -> tuple[Marked, ...]:
+        async with self._connections.session("looking for dzgrant's logins") as session:
+            return await catalogue.marked(session)
 
     async def close(self) -> None:
         await self._connections.close()

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import NullType, TypeEngine
 
+from dzgrant.engines.contract import Marked
 from dzgrant.engines.filters import Columns
 from dzgrant.engines.oracle.failures import gone
 from dzgrant.engines.oracle.session import Session
@@ -71,6 +72,15 @@ async def account(session: Session, login: str) -> Account | None:
         may_connect=any(kind == "connect" for kind, *_ in rows),
         held=tuple(sorted(held)),
     )
+
+
+_MARKED = "SELECT username FROM dba_users WHERE profile = :profile"
+
+
+async def marked(session: Session) -> tuple[Marked, ...]:
+    """The users in the marker's profile, but for those that hold views. It does not say whose they are."""
+    names = [str(name).lower() for (name,) in await session.fetch(_MARKED, profile=PROFILE)]
+    return tuple(Marked(login=name, owner=None) for name in names if name.removesuffix("_views") == name)
 
 
 _ROLLOVER = """

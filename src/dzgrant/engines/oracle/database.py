@@ -7,7 +7,7 @@ from collections.abc import Collection
 import structlog
 from pydantic import SecretStr
 
-from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable
+from dzgrant.engines.contract import Dropped, Limits, LoginState, Marked, Owner, Permit, Reach, Readable
 from dzgrant.engines.oracle import catalogue, giving, removal, statements, views
 from dzgrant.engines.oracle.catalogue import Account
 from dzgrant.engines.oracle.connections import Connections, again, connect
@@ -151,6 +151,11 @@ class OracleDatabase:
                 return None
             sessions = len(await session.sessions(login))
         return LoginState(marked=found.marked, enabled=found.enabled, tables=found.tables, sessions=sessions)
+
+    @again
+    async def marked(self) -> tuple[Marked, ...]:
+        async with self._connections.session("looking for dzgrant's logins") as session:
+            return await catalogue.marked(session)
 
     async def close(self) -> None:
         await self._connections.close()

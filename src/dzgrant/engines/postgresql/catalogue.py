@@ -33,6 +33,11 @@ SELECT rolcanlogin AS enabled, shobj_description(oid, 'pg_authid') AS comment,
 FROM pg_roles r WHERE rolname = $1
 """
 
+MARKED = """
+SELECT rolname, shobj_description(oid, 'pg_authid') AS comment FROM pg_roles
+WHERE starts_with(shobj_description(oid, 'pg_authid'), 'managed-by=dzgrant;')
+"""
+
 IAM = "SELECT FROM pg_roles WHERE rolname = 'rds_iam'"
 
 # When a session began is not for every admin to see, but its process is.

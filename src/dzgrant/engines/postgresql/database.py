@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 from pydantic import SecretStr
 
-from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable
+from dzgrant.engines.contract import Dropped, Limits, LoginState, Marked, Owner, Permit, Reach, Readable
 from dzgrant.engines.filters import is_whole
 from dzgrant.engines.marker import Marker, admitted
 from dzgrant.engines.postgresql import catalogue, filtered, giving, proof, removal, statements
@@ -152,6 +152,12 @@ class PostgresqlDatabase:
         if held is None:
             return None
         return LoginState(marked=held.marker is not None, enabled=held.enabled, tables=held.tables, sessions=held.sessions)
+
+    @again
+    async def marked(self) -> tuple[Marked, ...]:
+        rows = await self._connections.fetch(catalogue.MARKED)
+        found = ((row["rolname"], Marker.read(row["comment"])) for row in rows)
+        return tuple(Marked(login=login, owner=marker.owner) for login, marker in found if marker)
 
     async def close(self) -> None:
         await self._connections.close()

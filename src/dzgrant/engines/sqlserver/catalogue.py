@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from dzgrant.engines.contract import Marked
 from dzgrant.engines.marker import Marker
 from dzgrant.engines.sqlserver import babelfish as babelfish_records
 from dzgrant.engines.sqlserver.session import Row
@@ -59,6 +60,11 @@ WHERE s.name = ? AND o.name = ? AND p.permission_name IN ('SELECT', 'CONTROL', '
 SELECT m.member_principal_id, m.role_principal_id, r.name
 FROM sys.database_role_members AS m JOIN sys.database_principals AS r ON r.principal_id = m.role_principal_id;
 SELECT principal_id FROM sys.database_principals WHERE name = ?
+"""
+
+# Other properties than markers are of no form of theirs.
+_MARKERS = """
+SELECT name, CAST(value AS nvarchar(4000)) FROM sys.extended_properties WHERE class = 0
 """
 
 _COLUMNS = """
@@ -144,6 +150,13 @@ def account(reader: Reader, login: str, *, babelfish: bool) -> Account:
         marker=marker,
         own=marker is not None and (babelfish or found in {None, sid(login)}),
     )
+
+
+def marked(reader: Reader) -> tuple[Marked, ...]:
+    """The logins that have a marker in this database."""
+    [rows] = reader.fetch(_MARKERS)
+    found = ((name.removeprefix(marker_name("")), Marker.read(value)) for name, value in rows)
+    return tuple(Marked(login=login, owner=marker.owner) for login, marker in found if marker)
 
 
 def tables(reader: Reader, path: TablePath) -> list[Table]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pyodbc
 from pydantic import SecretStr
 
-from dzgrant.engines.contract import Dropped, Limits, LoginState, Owner, Permit, Reach, Readable
+from dzgrant.engines.contract import Dropped, Limits, LoginState, Marked, Owner, Permit, Reach, Readable
 from dzgrant.engines.sqlserver import catalogue, grants, removal, statements
 from dzgrant.engines.sqlserver.connections import Connections, Desk, again
 from dzgrant.engines.sqlserver.driver import connect
@@ -98,8 +98,17 @@ class SqlserverDatabase:
     async def describe(self, login: str) -> LoginState | None:
         return await self._connections.run(f"looking at the login {login}", lambda desk: _described(desk, login))
 
+    @again
+    async def marked(self) -> tuple[Marked, ...]:
+        return await self._connections.run("looking for dzgrant's logins", _marked)
+
     async def close(self) -> None:
         await self._connections.close()
+
+
+def _marked(desk: Desk) -> tuple[Marked, ...]:
+    with desk.session() as session:
+        return catalogue.marked(session)
 
 
 def _described(desk: Desk, login: str) -> LoginState | None:
