@@ -17,7 +17,7 @@ from dzgrant.accounts import Accounts
 from dzgrant.errors import Misconfigured, Transient
 from dzgrant.metrics import Metrics
 from dzgrant.model import AccountId, Environment, LoginOutcome, Principal, Region, Source
-from dzgrant.reporting import Outcome, OutcomeKind, Reporter
+from dzgrant.reporting import Drift, DriftKind, Outcome, OutcomeKind, Reporter
 from dzgrant.settings import Settings
 
 PRINCIPAL = Principal(
@@ -214,3 +214,23 @@ async def test_an_answer_that_datazone_could_not_take_is_given_again(aws: Aws) -
     aws.error = (429, "ThrottlingException")
     with pytest.raises(Transient, match="ThrottlingException"):
         await aws.reporter().grant_status("dzd_1", "grant1", "asset1", "GRANTED", None, limiter=AsyncLimiter(8, 1))
+
+
+async def test_what_a_sweep_found_is_told_logged_and_counted(aws: Aws) -> None:
+    metrics = Metrics()
+    found = Drift(kind=DriftKind.PASSWORD, domain="dzd_1", what="it does not open", principal=PRINCIPAL, login="dz_1")
+    nobodys = Drift(kind=DriftKind.ORPHAN_SECRET, domain="dzd_1", what="nobody's", secret="dzgrant/consumer/e/s")
+    with capture_logs() as logs:
+        await aws.reporter(metrics=metrics).drift(found, repaired=True)
+        await aws.reporter(metrics=metrics).drift(nobodys, repaired=False, reason="no right")
+    told = [(entry["DetailType"], json.loads(entry["Detail"])) for batch in aws.batches for entry in batch]
+    assert [kind for kind, _ in told] == ["Drift Found", "Drift Found"]
+    assert told[0][1]["environment"] == "env1"
+    assert [(it["kind"], it["repaired"], it["reason"]) for _, it in told] == [
+        ("password", True, None),
+        ("orphan_secret", False, "no right"),
+    ]
+    assert told[1][1]["environment"] is None
+    assert [line["event"] for line in logs] == ["drift_found", "drift_found"]
+    for kind, repaired in (("password", "true"), ("orphan_secret", "false")):
+        assert metrics.registry.get_sample_value("dzgrant_findings_total", {"kind": kind, "repaired": repaired}) == 1
