@@ -9,7 +9,8 @@ Forking saves the second that an interpreter needs to import everything; the wor
 With `"command": [...]` it is that command of dzgrant's instead, which begins when the file `<plan>.go` is there.
 
 The plan is a file that may change while the worker runs: `<name> <number>`. Statements are counted from 1 since the plan
-has this name, and written to `<plan>.<name>`; at the number the worker dies. There is none where the file is empty.
+has this name, and written to `<plan>.<name>`; at the number the worker dies. There is none where the file is empty. With a
+third word, SIGTERM, it gets that instead. A worker that returns as it should writes `<plan>.exit`.
 """
 
 from __future__ import annotations
@@ -42,15 +43,16 @@ class _Plan:
         self._count = 0
 
     def carried_out(self, statement: str) -> None:
-        name, _, number = self._file.read_text().partition(" ")
-        if not name:
+        words = self._file.read_text().split()
+        if not words:
             return
+        name, number, *term = words
         self._count = self._count + 1 if name == self._name else 1
         self._name = name
         with Path(f"{self._file}.{name}").open("a") as record:
             record.write(f"{statement}\n")
         if self._count == int(number):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGTERM if term else signal.SIGKILL)
 
 
 def _counted(owner: Any, method: str, plan: _Plan) -> None:
@@ -89,6 +91,7 @@ def _work(order: dict[str, Any]) -> None:
         sys.argv = ["dzgrant", *command]
         cli.main()
     daemon.run()
+    Path(f"{order['plan']}.exit").touch()
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ class Forked:
     def seen(self) -> list[Point]:
         """Every point of what it did since `watch`."""
         calls = [call for call in self.cloud.control.calls() if "dzgrant" in call.agent and call.service in _WORK]
-        statements = Path(f"{self.plan}.statements").read_text().splitlines()
+        statements = self.statements("statements")
         return [
             Point("call", 1, f"{calls[0].service} {calls[0].operation}", "before"),
             *(Point("call", number, f"{call.service} {call.operation}") for number, call in enumerate(calls, 1)),
@@ -94,6 +94,15 @@ class Forked:
             Point("DeleteMessageBatch", 1, "sqs", "before"),
             Point("DeleteMessageBatch", 1, "sqs"),
         ]
+
+    def statements(self, name: str) -> list[str]:
+        """Those that it made under this name of its plan."""
+        return Path(f"{self.plan}.{name}").read_text().splitlines()
+
+    @property
+    def returned(self) -> bool:
+        """Whether it ended as after a drain, with exit code 0."""
+        return Path(f"{self.plan}.exit").exists()
 
     async def dead(self) -> None:
         async def gone() -> bool | None:

@@ -60,9 +60,6 @@ class Command(Forked):
     def go(self) -> None:
         Path(f"{self.plan}.go").touch()
 
-    def statements(self) -> list[str]:
-        return Path(f"{self.plan}.statements").read_text().splitlines()
-
 
 def _rotating(lane: Lane, story: Story) -> Command:
     assert lane.forker.stdin
@@ -110,7 +107,7 @@ async def _learn(lane: Lane, server: Server) -> list[Point]:
     assert story.secret().credentials != before
     await story.reads(table, of=(table,))
     calls = [call.operation for call in lane.cloud.control.calls() if "dzgrant" in call.agent and call.service in _WORK]
-    statements = command.statements()
+    statements = command.statements("statements")
     await lane.worker()
     story.revoke(subscription)
     await story.cloud.settled()

@@ -258,8 +258,9 @@ class Match(Message):
 
 
 class Kill(Command[Done]):
-    """SIGKILL for a process at its n-th matching call from now, and no answer to that call."""
+    """A signal for a process at its n-th matching call from now. After SIGKILL that call gets no answer."""
 
+    signal: Literal["SIGKILL", "SIGTERM"] = "SIGKILL"
     pid: int = Field(gt=1)
     call: int = Field(ge=1)
     when: Literal["before", "after"]

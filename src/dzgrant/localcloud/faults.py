@@ -72,7 +72,7 @@ class Faults:
             self._kills.clear()
             self._fails.clear()
 
-    def before(self, call: Call) -> Answer | Callable[[], NoReturn] | None:
+    def before(self, call: Call) -> Answer | Callable[[], None] | None:
         """Waits, then says what becomes of the call: an error, the end of its caller or its answer after it, or nothing.
         Raises `Killed`."""
         time.sleep(self._seconds)
@@ -81,9 +81,9 @@ class Faults:
             failing = self._failing(call)
             chance = self._chance(call)
         if due is not None:
-            if due.when == "before":
-                _carry_out(due)
-            return partial(_carry_out, due)
+            if due.when == "after":
+                return partial(_carry_out, due)
+            _carry_out(due)
         return failing or self._disturbance(chance, call)
 
     def _chance(self, call: Call) -> str | None:
@@ -99,7 +99,7 @@ class Faults:
                 return kind
         return None
 
-    def _disturbance(self, chance: str | None, call: Call) -> Answer | Callable[[], NoReturn] | None:
+    def _disturbance(self, chance: str | None, call: Call) -> Answer | Callable[[], None] | None:
         match chance:
             case "throttled":
                 code, status = _THROTTLED.get(call.service, ("ThrottlingException", 400))
@@ -137,11 +137,12 @@ def _error(call: Call, code: str, status: int) -> Answer:
     return error(code, message, status=status)
 
 
-def _carry_out(kill: Kill) -> NoReturn:
-    """Raises `Killed`."""
+def _carry_out(kill: Kill) -> None:
+    """Raises `Killed` after SIGKILL."""
     with suppress(ProcessLookupError):
-        os.kill(kill.pid, signal.SIGKILL)
-    raise Killed
+        os.kill(kill.pid, signal.Signals[kill.signal])
+    if kill.signal == "SIGKILL":
+        raise Killed
 
 
 def _lose() -> NoReturn:

@@ -276,18 +276,22 @@ class Converge:
         await self._revoke(await self._ledger.end(subscription))
 
     async def _grant(self, wanted: Iterable[Wanted], refusals: Iterable[DzgrantError] = ()) -> None:
-        await self._each_principal(wanted, self._give, refusals)
-
-    async def _give(self, group: Sequence[Wanted]) -> Journey:
-        """As `Runner.grant`. An environment that is not to be served is refused before anything is done for it."""
-        place = group[0].principal.environment
+        """Environments that are not to be served are refused before anything is done for them, and hinder no others."""
+        admitted: list[Wanted] = []
+        outside: dict[tuple[str, Environment], Refused] = {}
+        for one in wanted:
+            place = one.principal.environment
+            try:
+                self._catalog.admit(place)
+                admitted.append(one)
+            except Refused as refused:
+                outside[one.subscription, place] = refused.about(environment=place.id)
         try:
-            self._catalog.admit(place)
-        except Refused as refused:
-            for subscription in sorted({one.subscription for one in group}):
-                await self._refuse(refused.about(environment=place.id), place.domain, subscription, place.project)
-            raise
-        return await self._runner.grant(group)
+            await self._each_principal(admitted, self._runner.grant, (*refusals, *outside.values()))
+        finally:
+            # Last: a grant to another environment takes the subscription's refusal out of the ledger.
+            for (subscription, place), why in outside.items():
+                await self._refuse(why, place.domain, subscription, place.project)
 
     async def _revoke(self, claims: Iterable[Claim]) -> None:
         await self._each_principal(claims, self._runner.revoke)
