@@ -182,6 +182,8 @@ def _add_role(cloud: Cloud, account: AccountId, name: str, *, trusted: str = GOV
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust)
     else:
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+        anything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        iam.put_role_policy(RoleName=name, PolicyName="anything", PolicyDocument=json.dumps(anything))
 
 
 def _add_key(cloud: Cloud, name: str) -> None:
