@@ -121,6 +121,21 @@ def test_the_ledger_outlasts_its_stack() -> None:
     assert "TimeToLiveSpecification" not in ledger["Properties"]
 
 
+def test_what_stays_of_the_stacks_is_what_the_page_says() -> None:
+    kept = {
+        name
+        for path in (TEMPLATE, DEPLOY / "member-account" / "member.yaml")
+        for name, it in load(path)["Resources"].items()
+        if it.get("DeletionPolicy", "").startswith("Retain")
+    }
+    assert kept == {"Ledger", "Log", "Key"}
+    (stays,) = re.findall(
+        r"\*\*What stays, on purpose\*\*: (.*?)\n\n", (DEPLOY.parent / "docs" / "deploy.md").read_text(), re.DOTALL
+    )
+    for word in ("the ledger", "KMS keys", "the log group"):
+        assert word in stays
+
+
 def test_the_container_runs_as_its_image_promises(made: dict[str, dict[str, Any]]) -> None:
     task = made["Task"]
     (container,) = task["ContainerDefinitions"]
