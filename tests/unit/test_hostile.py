@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from dzgrant import strict_json
 from dzgrant.accounts import Accounts
 from dzgrant.catalog import glue, jdbc, listing, names
+from dzgrant.cli import dlq
 from dzgrant.errors import DzgrantError, Malformed, Refused, Transient, Unsupported
 from dzgrant.intake.events import Ignored, Place, parse
 from dzgrant.logs import configure
@@ -231,6 +232,13 @@ def test_a_log_line_stays_one_line_of_ascii(text: str) -> None:
 def test_any_text_is_credentials_or_none(text: str) -> None:
     found = opening(text)
     assert found is None or found.username
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_dead_letter_is_shown_with_nothing_that_a_terminal_obeys(body: str) -> None:
+    shown = dlq._pretty(body)
+    assert shown.isascii()
+    assert shown.replace("\n", "").isprintable()
 
 
 @given(JSON)
