@@ -17,7 +17,7 @@ from dzgrant.localcloud.calls import Answer, Call, error, query_error
 from dzgrant.localcloud.commands import Rights, Used
 from dzgrant.localcloud.iam.asking import request
 from dzgrant.localcloud.iam.documents import Caller, Policy, parsed
-from dzgrant.localcloud.iam.evaluation import Decision, Request, decide
+from dzgrant.localcloud.iam.evaluation import Decision, Request, Right, decide
 from dzgrant.localcloud.iam.patterns import NotUnderstood
 from dzgrant.localcloud.iam.requests import QueuePolicy, assuming, requests, role_of
 from dzgrant.localcloud.places import NAME, REGION
@@ -31,7 +31,7 @@ class Guard:
     def __init__(self, queue_policy: QueuePolicy) -> None:
         self._queue_policy = queue_policy
         self._lock = Lock()
-        self._used: dict[tuple[str, str, str], Used] = {}
+        self._used: dict[tuple[str, str, str], Right] = {}
         self._refused: dict[str, None] = {}
 
     def admit(self, call: Call) -> Answer | None:
@@ -70,7 +70,9 @@ class Guard:
 
     def rights(self) -> Rights:
         with self._lock:
-            return Rights(used=tuple(self._used.values()), refused=tuple(self._refused))
+            used, refused = tuple(self._used.values()), tuple(self._refused)
+        told = (Used(policy=it.policy, statement=it.sid, action=it.action, resource=it.resource) for it in used)
+        return Rights(used=tuple(told), refused=refused)
 
     def _why_not(self, caller: Caller, wanted: Request) -> str:
         """'' when it is allowed."""
@@ -80,8 +82,7 @@ class Guard:
                 line = f"{caller.role or caller.arn}: {wanted.action} on {wanted.resource} {decision.why}"
                 self._refused.setdefault(line)
             for it in decision.by:
-                used = Used(policy=it.policy, statement=it.sid, action=it.action, resource=it.resource)
-                self._used.setdefault((it.policy, it.sid, it.action), used)
+                self._used.setdefault((it.policy, it.sid, it.action), it)
         return decision.why
 
     def _told(self, caller: Caller, line: str, call: Call) -> Answer:

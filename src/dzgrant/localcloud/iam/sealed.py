@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from moto.kms.models import kms_backends
@@ -46,21 +46,21 @@ def of_secrets(call: Call) -> Iterator[Request]:
     for action in actions:
         yield request(call.caller, f"secretsmanager:{action}", arn, owner, keys, policy=policy)
     key_id = given.get("KmsKeyId") if call.operation == "CreateSecret" else getattr(secret, "kms_key_id", None)
-    for use in _USES.get(call.operation, ()) if key_id and key_id != DEFAULT_KEY else ():
-        for context in [_VALIDATION, arn] if call.operation == "CreateSecret" else [arn]:
-            yield from _key(call, str(key_id), owner, use, context)
+    if key_id and key_id != DEFAULT_KEY and call.operation in _USES:
+        yield from _of_key(call, str(key_id), owner, [_VALIDATION, arn] if call.operation == "CreateSecret" else [arn])
 
 
-def _key(call: Call, key_id: str, owner: str, use: str, context: str) -> Iterator[Request]:
+def _of_key(call: Call, key_id: str, owner: str, secrets: Sequence[str]) -> Iterator[Request]:
+    """`secrets`: what the encryption context says, in one request after the other."""
     keys = kms_backends[owner][call.region]
     name = key_id.rpartition(":")[2]
-    found = keys.keys.get((keys.get_key_id_from_alias(name) if name.startswith("alias/") else name.removeprefix("key/")) or "")
-    # A key that is not there is Secrets Manager's to refuse.
-    if found is not None:
-        given = {
-            "kms:ViaService": f"secretsmanager.{call.region}.amazonaws.com",
-            "kms:CallerAccount": call.caller.account,
-            "kms:EncryptionContext:SecretARN": context,
-        }
-        policy = policy_of("key", found.policy)
-        yield request(call.caller, f"kms:{use}", found.arn, owner, given, policy=policy, must=True)
+    key = keys.keys.get((keys.get_key_id_from_alias(name) if name.startswith("alias/") else name.removeprefix("key/")) or "")
+    if key is None:
+        # Secrets Manager refuses that itself.
+        return
+    policy = policy_of("key", key.policy)
+    given = {"kms:ViaService": f"secretsmanager.{call.region}.amazonaws.com", "kms:CallerAccount": call.caller.account}
+    for use in _USES[call.operation]:
+        for secret in secrets:
+            context = {**given, "kms:EncryptionContext:SecretARN": secret}
+            yield request(call.caller, f"kms:{use}", key.arn, owner, context, policy=policy, must=True)
