@@ -37,13 +37,13 @@ _BY_HAND = {
     "postgresql": {
         "gone": "DROP OWNED BY {login}; DROP ROLE {login}",
         "password": "ALTER ROLE {login} PASSWORD 'Changed-8y-hand'",
-        "extra": "GRANT SELECT ON {salaries} TO {login}",
+        "extra": "GRANT SELECT ON {salaries} TO {login}; GRANT INSERT ON {wages} TO {login}",
         "missing": "REVOKE SELECT ON {orders} FROM {login}",
     },
     "mysql": {
         "gone": "DROP USER {login}",
         "password": "ALTER USER {login} IDENTIFIED BY 'Changed-8y-hand'",
-        "extra": "GRANT SELECT ON {salaries} TO {login}",
+        "extra": "GRANT SELECT ON {salaries} TO {login}; GRANT SELECT ON {database}.* TO {login}",
         "missing": "REVOKE SELECT ON {orders} FROM {login}",
     },
 }
@@ -75,8 +75,15 @@ class World:
 
     story: Story
     environments: dict[str, str]
-    orders: Table
-    salaries: Table
+    tables: dict[str, Table]
+
+    @property
+    def orders(self) -> Table:
+        return self.tables["orders"]
+
+    @property
+    def salaries(self) -> Table:
+        return self.tables["salaries"]
 
     def found(self, done: list[Swept]) -> set[tuple[str, str]]:
         """The kinds, each with the name of the environment."""
@@ -93,7 +100,8 @@ class World:
         words, play = _BY_HAND[self.story.server.engine][name], self.story.play
         login = self.story.principal(self.environments[name]).login
         for statement in words.split("; "):
-            await play.run(statement.format(login=login, orders=play.sql(self.orders), salaries=play.sql(self.salaries)))
+            tables = {name: play.sql(table) for name, table in self.tables.items()}
+            await play.run(statement.format(login=login, database=play.quoted(play.database), **tables))
 
     async def meddle(self) -> None:
         for name in ("gone", "password", "extra", "missing"):
@@ -112,7 +120,7 @@ class World:
 
     async def all_is_well(self) -> None:
         for environment in self.environments.values():
-            await self.story.reads(self.orders, environment=environment, of=(self.orders, self.salaries))
+            await self.story.reads(self.orders, environment=environment, of=tuple(self.tables.values()))
 
 
 MEDDLED = {
@@ -128,10 +136,10 @@ MEDDLED = {
 
 
 async def _world(story: Story, *names: str) -> World:
-    orders, salaries = await story.play.create_table("orders"), await story.play.create_table("salaries")
+    tables = {name: await story.play.create_table(name) for name in ("orders", "salaries", "wages")}
     first, *rest = names
     environments = {first: story.environment} | {name: story.add_environment() for name in rest}
-    return World(story=story, environments=environments, orders=orders, salaries=salaries)
+    return World(story=story, environments=environments, tables=tables)
 
 
 @both

@@ -112,6 +112,7 @@ SEEN = Seen(secrets=SECRETS, login=LOGIN, opens=True)
         (replace(SEEN, opens=False), ["password"]),
         (replace(SEEN, login=replace(LOGIN, tables=())), ["privilege_missing"]),
         (replace(SEEN, login=replace(LOGIN, tables=(TABLE, OTHER))), ["privilege_extra"]),
+        (replace(SEEN, login=replace(LOGIN, beyond=("SELECT on the whole server",))), ["privilege_extra"]),
         (replace(SEEN, secrets=replace(SECRETS, producer=None)), ["producer_secret"]),
         (replace(SEEN, secrets=replace(SECRETS, producer=replace(KEPT, intact=False))), ["producer_secret"]),
         (replace(SEEN, secrets=replace(SECRETS, shared=False)), ["share"]),

@@ -99,6 +99,9 @@ class LoginState:
     tables: tuple[Table, ...]
     """The tables it was given, wholly or some columns of, in the source's database, in order; views of dzgrant's, too."""
     sessions: int
+    beyond: tuple[str, ...] = ()
+    """What else it was given that `revoke` takes, for a person: a whole database, other rights on a table that it can't read.
+    dzgrant gives nothing of the kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,8 @@ def against_reality(record: PrincipalRecord, grants: Collection[GrantRecord], se
             yield drift(kind=DriftKind.PRIVILEGE_MISSING, what=f"the login can't read {table}", table=table)
     for table in sorted(map(str, held - known)):
         yield drift(kind=DriftKind.PRIVILEGE_EXTRA, what=f"the login can read {table}, which nobody wants", table=table)
+    for right in seen.login.beyond if seen.login else ():
+        yield drift(kind=DriftKind.PRIVILEGE_EXTRA, what=f"the login has {right}, which dzgrant did not give", table=right)
 
 
 def _of_login(seen: Seen) -> Iterator[tuple[DriftKind, str]]:

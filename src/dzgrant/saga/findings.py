@@ -117,7 +117,7 @@ class Findings:
         living = [record for record in self.living if record.table and record.table != closed]
         self.keep = frozenset({*staying, *(record.table for record in living if record.table)} - {closed})
         views = {*map(self.view, self.given), *(record.readable for record in living)}
-        return login is not None and not {*login.tables} <= self.keep | views
+        return login is not None and (bool(login.beyond) or not {*login.tables} <= self.keep | views)
 
     def wait(self, why: Mapping[TablePath, DzgrantError], now: datetime) -> None:
         """Notes what becomes of the tables that these errors stop, and what of it people have to hear."""

@@ -43,6 +43,12 @@ class Account:
     has_place: bool
     """There is a database of the name that its views' would have."""
 
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """What it was given of more than tables."""
+        databases = (f"SELECT on the databases {pattern}" for pattern in sorted(self.databases))
+        return (*databases, *(["SELECT on the whole server"] if self.everywhere else []))
+
     def holds(self, table: Table) -> bool:
         """It was given the table, or columns of it."""
         return table in self.tables or table in self.columns

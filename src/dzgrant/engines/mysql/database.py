@@ -188,6 +188,7 @@ class MysqlDatabase:
                 enabled=found.enabled,
                 tables=tuple(sorted(table for table in {*found.tables, *found.columns} if table.schema in places)),
                 sessions=len(await session.sessions(login)),
+                beyond=found.beyond,
             )
 
     @again
