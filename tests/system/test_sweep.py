@@ -24,7 +24,6 @@ from dzgrant.saga.sweep import Finding, Swept
 from dzgrant.settings import load
 from dzgrant.worker import Parts, assembled, sweep
 from tests.engines.playground import Holder
-from tests.system import daemon
 from tests.system.cloud import until
 from tests.system.conftest import Start
 from tests.system.story import Story
@@ -51,8 +50,16 @@ _BY_HAND = {
 
 @pytest.fixture
 async def parts(own: Story, ca_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
-    variables = {"DZGRANT_DATABASE_CA_BUNDLE": str(ca_bundle), "DZGRANT_DOMAIN_IDS": own.domain}
-    for name, value in {**own.cloud.local.environment, **daemon.QUICK, **variables}.items():
+    variables = {
+        "DZGRANT_DATABASE_CA_BUNDLE": str(ca_bundle),
+        "DZGRANT_DOMAIN_IDS": own.domain,
+        "DZGRANT_DATAZONE_RATE": "100",
+        # Nothing dies here: bounds that a busy machine does not meet.
+        "DZGRANT_LEASE_SECONDS": "300",
+        "DZGRANT_DATABASE_CONNECT_TIMEOUT": "30",
+        "DZGRANT_DATABASE_STATEMENT_TIMEOUT": "60",
+    }
+    for name, value in {**own.cloud.local.environment, **variables}.items():
         monkeypatch.setenv(name, value)
     async with assembled(load()) as parts:
         yield parts
