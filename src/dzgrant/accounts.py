@@ -168,6 +168,7 @@ class Accounts:
                 return await self._of_here(service)
             if (client := self._clients.get(key)) is not None:
                 return client
+            self.admit(place.account, place.region)
             session = await self._assumed(place.role, place.account, place.region)
             while self._leaving and self._leaving[0][0] < time.monotonic():
                 await self._leaving.popleft()[1].close()
