@@ -51,14 +51,16 @@ class Fleet:
     plan: Plan
     tally: Tally
     dice: random.Random
+    variables: dict[str, str]
+    """Of each."""
     ever: list[Worker] = field(default_factory=list)
     _running: list[Worker] = field(default_factory=list)
     _ends: ExitStack = field(default_factory=ExitStack)
 
     def add(self) -> None:
-        number, variables = len(self.ever), dict[str, str]()
+        number, variables = len(self.ever), self.variables
         if number % 2 and self.plan.skew:
-            variables = skewed(self.dice.uniform(-self.plan.skew, self.plan.skew))
+            variables = variables | skewed(self.dice.uniform(-self.plan.skew, self.plan.skew))
             self.tally.blows["workers with a skewed clock"] += 1
         worker = self._ends.enter_context(self.start(f"worker-{number}", **variables))
         self.ever.append(worker)

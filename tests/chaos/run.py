@@ -47,7 +47,8 @@ async def survived(plan: Plan, cloud: Cloud, servers: Sequence[Server], start: S
         for story in stories:
             truth.listed += await _listed(story, plan)
         await truth.begin()
-        fleet = Fleet(start, plan, tally, dice)
+        # Sweeps go on meanwhile.
+        fleet = Fleet(start, plan, tally, dice, {"DZGRANT_DOMAIN_IDS": domain, "DZGRANT_SWEEP_MINUTES": "1"})
         exits.callback(fleet.close)
         for _ in range(plan.workers):
             fleet.add()
@@ -97,7 +98,10 @@ async def _storm(
 
 
 async def _reconciled(story: Story, ca_bundle: Path, tally: Tally) -> None:
-    """Makes good the events that were lost."""
-    done = await Commands(story, ca_bundle)("reconcile", "--domain", story.domain)
-    if done.returncode:
-        tally.failures.append(f"reconcile: {done.stdout[-2000:]} {done.stderr[-2000:]}")
+    """Makes good the events that were lost; after that a sweep finds nothing."""
+    commands = Commands(story, ca_bundle)
+    for what, *more in (("reconcile mends all",), ("then a sweep finds nothing", "--report")):
+        tally.checks[what] += 1
+        done = await commands("reconcile", "--domain", story.domain, *more)
+        if done.returncode:
+            tally.failures.append(f"{what}: {done.stdout[-3000:]} {done.stderr[-2000:]}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from dzgrant.localcloud import commands as c
 from dzgrant.localcloud.client import Control
+from dzgrant.localcloud.places import GOVERNANCE, REGION
 from dzgrant.model import Table
 from tests.chaos.plan import Plan, Tally
 from tests.envelopes import envelope
@@ -103,7 +104,8 @@ class Truth:
 
     async def _poison(self) -> None:
         number = len(self.poison)
-        broken = json.dumps({**envelope("Subscription Created", f"sub;{number}", {}), "source": "aws.datazone"})
+        event = envelope("Subscription Created", f"sub;{number}", {}, domain=self.domain)
+        broken = json.dumps(event | {"account": GOVERNANCE, "region": REGION})
         body = self.dice.choice([f"hello {number}", "[" * (1000 + number), broken])
         self.poison.add(body)
         await asyncio.to_thread(self.control.send, body)
