@@ -314,7 +314,7 @@ async def test_one_worker_is_elected_and_another_goes_on_where_it_was_cut_off(ow
 async def test_two_workers_sweep_by_themselves(own: Story, start: Start) -> None:
     world = await _world(own, "one")
     own.approve(own.publish(world.orders), events=False)
-    often = {"DZGRANT_SWEEP_MINUTES": "0.02", "DZGRANT_DOMAIN_IDS": own.domain}
+    often = {"DZGRANT_SWEEP_MINUTES": "0.02", "DZGRANT_DOMAIN_IDS": own.domain, "DZGRANT_LEASE_SECONDS": "300"}
     with start("one", **often) as one, start("other", **often) as other:
 
         async def granted() -> bool | None:
