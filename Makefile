@@ -1,6 +1,6 @@
 # `make` alone prints what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos test-containers image lock clean
+.PHONY: help demo test check simulate bench chaos test-containers image lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -30,6 +30,11 @@ test: check ## every check and every test, against real servers
 
 test-containers: .venv/.installed ## the same tests, with the database servers from Docker
 	DZGRANT_TEST_SERVERS=containers $(BIN)/pytest
+
+SEED ?=
+STEPS ?= 40
+simulate: .venv/.installed ## the real coroutines through one seeded history of failures: SEED=, STEPS=; a fresh seed without
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation $(SEED) --steps $(STEPS)
 
 bench: .venv/.installed ## calls, statements, CPU and memory for each grant, beside their floors
 	$(BIN)/python -m tests.bench

@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 
 class Line(Protocol):
-    """Carries a statement, of this name, to the server, and its answer back."""
+    """Carries a statement, of this name and about this login, to the server, and its answer back."""
 
-    async def __call__(self, name: str, statement: Callable[[], T]) -> T: ...
+    async def __call__(self, name: str, statement: Callable[[], T], login: str | None) -> T: ...
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class _Database:
         self._bound = limits.statement_timeout
         self._line = line
 
-    async def _ask(self, name: str, statement: Callable[[], T], permit: Permit | None = None) -> T:
+    async def _ask(self, name: str, statement: Callable[[], T], login: str | None = None, permit: Permit | None = None) -> T:
         def admit() -> T:
             if self._admin.password.get_secret_value() != self._server.admin:
                 raise AdminRejected("the admin's password was refused", do="put the right one into its secret")
@@ -88,7 +88,7 @@ class _Database:
 
         if permit is not None:
             permit.check(self._bound)
-        return await self._line(name, admit)
+        return await self._line(name, admit, login)
 
     async def resolve(self, path: TablePath) -> Table:
         def look() -> Table:
@@ -108,7 +108,7 @@ class _Database:
             found.passwords = [password.get_secret_value()] if password else []
             found.enabled = True
 
-        await self._ask("ensure_login", make, permit)
+        await self._ask("ensure_login", make, login, permit)
 
     async def adopt(self, login: str, owner: Owner, permit: Permit) -> bool:
         raise Unsupported("the fake engine adopts no logins", do="use a real one")
@@ -125,7 +125,7 @@ class _Database:
             found.tables[table] = frozenset(scopes)
             return Reach(readable=_readable(login, table, scopes), public=False, through=None)
 
-        return await self._ask("grant", give, permit)
+        return await self._ask("grant", give, login, permit)
 
     async def prove(self, consumer: Credentials, readable: Readable) -> None:
         def read() -> None:
@@ -146,7 +146,7 @@ class _Database:
             if found is not None:
                 found.tables = {table: scopes for table, scopes in found.tables.items() if table in keep}
 
-        await self._ask("revoke", take, permit)
+        await self._ask("revoke", take, login, permit)
 
     async def drop(self, login: str, permit: Permit) -> Dropped:
         def disable() -> bool:
@@ -165,9 +165,9 @@ class _Database:
             del self._server.logins[login]
             return Dropped(outcome=LoginOutcome.DROPPED)
 
-        if not await self._ask("disable", disable, permit):
+        if not await self._ask("disable", disable, login, permit):
             return Dropped(outcome=LoginOutcome.ABSENT)
-        return await self._ask("drop", drop, permit)
+        return await self._ask("drop", drop, login, permit)
 
     async def add_password(self, login: str, password: SecretStr, permit: Permit) -> bool:
         if not self._server.two_passwords:
@@ -182,7 +182,7 @@ class _Database:
                 found.passwords = [*found.passwords[-1:], new]
             return True
 
-        return await self._ask("add_password", add, permit)
+        return await self._ask("add_password", add, login, permit)
 
     async def retire_password(self, login: str, permit: Permit) -> None:
         def retire() -> None:
@@ -190,7 +190,7 @@ class _Database:
                 found.passwords = found.passwords[-1:]
 
         if self._server.two_passwords:
-            await self._ask("retire_password", retire, permit)
+            await self._ask("retire_password", retire, login, permit)
 
     async def describe(self, login: str) -> LoginState | None:
         def look() -> LoginState | None:

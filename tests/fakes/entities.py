@@ -118,20 +118,19 @@ class Request:
 class Subscription(Stated):
     request: Request
     filters: tuple[str, ...]
-    number: int
+    created: float
     retain: bool = False
 
     def answer(self, status: str) -> dict[str, Any]:
         what, request = self.request.listing, self.request
-        when = datetime.fromtimestamp(self.changed, UTC)
         principals = {"project": {"id": request.by, "name": request.by}, "user": {"id": request.by}}
         return {
             "id": self.id,
             "domainId": self.domain,
             "status": status,
             "createdBy": _USER,
-            "createdAt": when,
-            "updatedAt": when,
+            "createdAt": datetime.fromtimestamp(self.created, UTC),
+            "updatedAt": datetime.fromtimestamp(self.changed, UTC),
             "subscribedPrincipal": {request.kind: principals.get(request.kind, {"principalArn": request.by})},
             "subscribedListing": {
                 "id": what.id,

@@ -75,6 +75,8 @@ class People:
             id=command.id or self._datazone.new_id(),
             domain=command.domain,
             status=command.status,
+            # Its deployment took a while: who is behind sees that.
+            before="CREATING",
             changed=self._clock(),
             project=command.project,
             blueprint=self._datazone.domains[command.domain].blueprints[command.blueprint],
@@ -176,7 +178,7 @@ class People:
             changed=self._clock(),
             request=request,
             filters=command.filters,
-            number=len(datazone.subscriptions),
+            created=self._clock(),
         )
         request.subscription = subscription.id
         datazone.subscriptions[subscription.id] = subscription

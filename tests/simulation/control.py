@@ -24,7 +24,7 @@ from cachetools import TTLCache
 
 from dzgrant import health, worker
 from dzgrant.accounts import Accounts
-from dzgrant.ledger import Ledger
+from dzgrant.ledger import Ledger, Sweeps
 from dzgrant.localcloud.places import GOVERNANCE, REGION
 from dzgrant.model import AccountId, Arn, Region
 from dzgrant.saga import sources
@@ -115,6 +115,7 @@ def controlled(seed: int, *, verbose: bool = False) -> Iterator[None]:
                     patch.setattr(module, "TTLCache", partial(TTLCache, timer=lambda: asyncio.get_running_loop().time()))
         patch.setattr(worker, "Accounts", _Accounts)
         patch.setattr(worker, "Ledger", partial(Ledger, clock=wall))
+        patch.setattr(worker, "Sweeps", partial(Sweeps, clock=wall))
         patch.setattr(health, "serve", _unserved)
         patch.setattr(sources, "adapter", lambda _: _process().wire.engine)
         random.seed(seed)

@@ -114,13 +114,13 @@ class Wire:
         self._fail_after(fate, "ReceiveMessage")
         return answer
 
-    async def state(self, name: str, statement: Callable[[], T]) -> T:
+    async def state(self, name: str, statement: Callable[[], T], login: str | None) -> T:
         """Carries a statement to a database."""
         fate = self._drawn(f"engine.{name}")
 
         def act() -> T:
             answer = statement()
-            self._watch(self, f"engine.{name}", {}, None)
+            self._watch(self, f"engine.{name}", {"login": login}, None)
             return answer
 
         try:

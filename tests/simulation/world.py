@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from dzgrant import worker
 from dzgrant.localcloud import commands as c
-from dzgrant.localcloud.places import BUS, CONSUMER_PROJECT, CONSUMER_ROLE, PRODUCER_ROLE, TABLE
-from dzgrant.model import Source, Table
+from dzgrant.localcloud.places import BUS, CONSUMER, CONSUMER_PROJECT, CONSUMER_ROLE, DOMAIN, PRODUCER_ROLE, REGION, TABLE
+from dzgrant.model import Environment, Source, Table
 from dzgrant.settings import Settings
 from tests.fakes.cloud import Cloud
 from tests.fakes.conftest import ring
@@ -52,6 +52,8 @@ class World:
     servers: dict[str, Server] = field(default_factory=dict)
     published: dict[str, Published] = field(default_factory=dict)
     project: str = CONSUMER_PROJECT
+    environments: list[Environment] = field(default_factory=list)
+    """All that there ever were."""
 
     def publish(self, engine: str, name: str) -> Published:
         """A table `name` of the one database of this engine."""
@@ -70,7 +72,10 @@ class World:
         return found
 
     def environment(self, *, events: bool = True) -> str:
-        return self.cloud.people.do(c.AddEnvironment(project=self.project, events=events)).id
+        key = self.cloud.people.do(c.AddEnvironment(project=self.project, events=events)).id
+        made = Environment(domain=DOMAIN, project=self.project, id=key, account=CONSUMER, region=REGION)
+        self.environments.append(made)
+        return key
 
     def approve(self, what: Published, *, filters: tuple[str, ...] = (), events: bool = True) -> str:
         """The id of a subscription."""
@@ -110,7 +115,7 @@ async def end(wire: Wire) -> None:
     await asyncio.wait([wire.root])
 
 
-def made(seed: int = 0, *, rotate_after_hours: float | None = None) -> World:
+def made(seed: int = 0, *, rotate_after_hours: float | None = None, sweep_minutes: float = 0.0) -> World:
     """A world of two databases with two tables each. To be made while a loop runs."""
     loop = asyncio.get_running_loop()
     cloud = Cloud(lambda: EPOCH + loop.time(), wait=ring, rng=Random(seed))
@@ -128,8 +133,10 @@ def made(seed: int = 0, *, rotate_after_hours: float | None = None) -> World:
         database_connect_timeout=1,
         database_statement_timeout=3,
         database_lock_timeout=1,
-        rotation_grace_hours=_GRACE_HOURS,
+        rotation_grace_hours=_GRACE_HOURS if rotate_after_hours else 24.0,
         rotate_after_days=rotate_after_hours / 24 if rotate_after_hours else None,
+        domain_ids=(DOMAIN,),
+        sweep_minutes=sweep_minutes,
         http_port=0,
     )
     return World(cloud=cloud, settings=settings)

@@ -172,6 +172,10 @@ class Converge:
             raise Transient("DataZone says that the environment lives (still)").about(environment=hint.environment)
         elif not found.live:
             await self._extender.resume(hint.environment)
+            if found.status == "CREATING" and _young(hint):
+                raise Transient("DataZone says that the environment is being deployed (still)").about(
+                    environment=hint.environment
+                )
         elif await self._open(hint.domain, hint.environment):
             await self._serve(found)
 
