@@ -73,6 +73,22 @@ def _last_revoke_unfenced(world: World) -> Act:
     return lambda world: world.revoke(subscription)
 
 
+def _revoke_by_the_ledger_alone(world: World) -> Act:
+    """By then there is no listing, no Glue table, no connection and no environment; and the worker is another one."""
+    table = world.publish("postgresql", "orders")
+    environment = world.environment()
+    subscription = world.approve(table)
+
+    def act(world: World) -> None:
+        world.cloud.glue.tables.clear()
+        world.cloud.glue.connections.clear()
+        world.cloud.datazone.listings[table.listing].active = False
+        world.cloud.people.do(c.DeleteEnvironment(environment=environment, gone=True, events=False))
+        world.revoke(subscription)
+
+    return act
+
+
 def _grant_again(world: World) -> Act:
     table = world.publish("postgresql", "orders")
     world.environment()
@@ -154,6 +170,7 @@ SCENARIOS = (
     Scenario(name="one of two ends", prepare=_one_of_two_ends),
     Scenario(name="last revoke", prepare=_last_revoke),
     Scenario(name="last revoke, without a fence in the database", prepare=_last_revoke_unfenced),
+    Scenario(name="last revoke, by the ledger alone", prepare=_revoke_by_the_ledger_alone, waits=1.0),
     Scenario(name="re-grant", prepare=_grant_again),
     Scenario(name="environment added", prepare=_environment_added),
     Scenario(name="environment deleted", prepare=_environment_deleted),
