@@ -14,7 +14,7 @@ from dzgrant.engines.contract import Database
 from dzgrant.errors import Refused
 from dzgrant.ledger.items import Holding
 from dzgrant.ledger.ledger import SKEW_SECONDS
-from dzgrant.model import GrantRecord, PrincipalRecord, Subscription
+from dzgrant.model import GrantRecord, GrantState, PrincipalRecord, Subscription
 from dzgrant.reporting import Drift, DriftKind
 from dzgrant.saga.drift import Seen, against_desired, against_reality, to_be_seen
 from dzgrant.saga.explain import Sides
@@ -35,16 +35,27 @@ async def at_subscription(sides: Sides, subscription: Subscription, since: datet
     return list(against_desired(subscription, desired.wanted, recorded, desired.pending, since=since))
 
 
-async def at_rest(sides: Sides, record: PrincipalRecord, grants: tuple[GrantRecord, ...], since: datetime) -> list[Drift]:
-    """The principal, unless somebody works on it, or did after `since`: what a look sees meanwhile is no drift."""
-    while record.updated_at <= since and (found := await _at_principal(sides, record, grants)):
+async def at_rest(
+    sides: Sides, record: PrincipalRecord, grants: tuple[GrantRecord, ...], since: datetime
+) -> list[Drift] | None:
+    """The principal. None: it can't be told, since somebody works on it, or did after `since`, or it has less than before."""
+    had = _granted(grants)
+    while record.updated_at <= since:
+        if not (found := await _at_principal(sides, record, grants)):
+            return []
         now = await sides.sweeps.principal(record.principal)
         if now is None or _held(now):
-            break
+            return None
         if now.record.fence == record.fence:
             return found
         record, grants = now.record, await sides.ledger.grants(record.principal)
-    return []
+        if not had <= _granted(grants):
+            return None
+    return None
+
+
+def _granted(grants: tuple[GrantRecord, ...]) -> frozenset[str]:
+    return frozenset(grant.path.key for grant in grants if grant.state is GrantState.GRANTED)
 
 
 def _held(holding: Holding) -> bool:

@@ -46,7 +46,7 @@ class Schedule:
         """Until it is cancelled."""
         while True:
             # Workers that started together look at different times.
-            await asyncio.sleep(self._period.total_seconds() * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(self._period.total_seconds() * random.uniform(0.5, 1.0))  # noqa: S311  # spreads the load, hides nothing
             try:
                 await self.sweep()
             except DzgrantError as error:

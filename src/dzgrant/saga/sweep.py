@@ -25,6 +25,8 @@ from dzgrant.saga.runner import Runner
 from dzgrant.together import together
 
 T = TypeVar("T")
+_Looking = Callable[[datetime], Awaitable[list[Drift] | None]]
+"""What is not as it should be, but for what came into work after that time; None: it can't be told."""
 
 _AT_ONCE = 8
 # Of so many subscriptions is known that DataZone has them; of more each is asked for.
@@ -83,9 +85,12 @@ class Sweep:
             "principals": partial(self._principals, domain),
             "orphans": partial(self._orphans, domain),
         }
-        begun, _, place = cursor.partition("|")
         names = list(stages)
-        for name in names[names.index(begun) if begun in names else 0 :]:
+        begun, _, place = cursor.partition("|")
+        if begun not in names:
+            # Of another version: from the beginning.
+            begun, place = names[0], ""
+        for name in names[names.index(begun) :]:
             async with aclosing(stages[name](place)) as steps:
                 async for step in steps:
                     yield Step(cursor=f"{name}|{step.cursor}", swept=step.swept)
@@ -162,7 +167,7 @@ class Sweep:
         """One principal of the ledger, against DataZone, its database and its secrets."""
         grants = await self._sides.ledger.grants(record.principal)
 
-        async def look(since: datetime) -> list[Drift]:
+        async def look(since: datetime) -> list[Drift] | None:
             return await looks.at_rest(self._sides, record, grants, since)
 
         unseen = Drift(
@@ -185,7 +190,8 @@ class Sweep:
                 raise (journey.found.refused | journey.found.waiting)[path]
 
     async def _unknown_subscriptions(self, principal: Principal, grants: Sequence[GrantRecord]) -> tuple[Finding, ...]:
-        claimed = {by for grant in grants if grant.updated_at < self._since() for by in grant.subscriptions}
+        still = (grant for grant in grants if grant.updated_at < self._since())
+        claimed = {by for grant in still for by in grant.subscriptions | grant.leaving}
         found: list[Finding] = []
         for subscription in sorted(claimed - self._existing):
             found += await self._known(principal, subscription)
@@ -193,15 +199,15 @@ class Sweep:
 
     async def _known(self, principal: Principal, subscription: str) -> tuple[Finding, ...]:
         domain = principal.environment.domain
-        about = {"domain": domain, "principal": principal, "subscription": subscription}
+        drift = partial(Drift, domain=domain, principal=principal, subscription=subscription)
 
         async def look(_: datetime) -> list[Drift]:
             if await self._exists(domain, subscription) or not await self._sides.ledger.claims(subscription):
                 return []
             what = "granted for a subscription that DataZone does not know"
-            return [Drift(kind=DriftKind.UNKNOWN_SUBSCRIPTION, what=what, **about)]  # type: ignore[arg-type]
+            return [drift(kind=DriftKind.UNKNOWN_SUBSCRIPTION, what=what)]
 
-        unseen = Drift(kind=DriftKind.UNSEEN, what="its subscription can't be looked at", **about)  # type: ignore[arg-type]
+        unseen = drift(kind=DriftKind.UNSEEN, what="its subscription can't be looked at")
         return await self._found(look, lambda: self._sides.converge.end(subscription), unseen)
 
     async def _exists(self, domain: str, subscription: str) -> bool:
@@ -215,9 +221,7 @@ class Sweep:
             self._existing.add(subscription)
         return found is not None
 
-    async def _found(
-        self, look: Callable[[datetime], Awaitable[list[Drift]]], repair: Callable[[], Awaitable[None]], unseen: Drift
-    ) -> tuple[Finding, ...]:
+    async def _found(self, look: _Looking, repair: Callable[[], Awaitable[None]], unseen: Drift) -> tuple[Finding, ...]:
         """What a look shows, mended where it is to be; each is told before the sweep goes on."""
         reason, left = None, None
         try:
@@ -241,9 +245,7 @@ class Sweep:
         return datetime.now(UTC) - self._patience
 
 
-async def _mended(
-    look: Callable[[datetime], Awaitable[list[Drift]]], repair: Callable[[], Awaitable[None]]
-) -> tuple[str | None, list[Drift] | None]:
+async def _mended(look: _Looking, repair: Callable[[], Awaitable[None]]) -> tuple[str | None, list[Drift] | None]:
     """Why it could not be mended, if so, and what is left; None: it is not known."""
     reason = None
     try:
@@ -251,9 +253,12 @@ async def _mended(
     except DzgrantError as error:
         reason = str(error)
     try:
-        return reason, await look(datetime.now(UTC))
+        left = await look(datetime.now(UTC))
     except DzgrantError as error:
         return reason or str(error), None
+    return reason or (
+        None if left is not None else "it can't be told yet: somebody works on it, or it has less than before"
+    ), left
 
 
 async def _groups(every: AsyncIterator[T]) -> AsyncIterator[Sequence[T]]:
