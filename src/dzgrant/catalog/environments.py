@@ -11,12 +11,11 @@ belong to others (blueprint DataLake) than the role (Tooling).
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cachetools import TTLCache
-
+from dzgrant.catalog.cache import Cache
 from dzgrant.catalog.datazone import DataZone
 from dzgrant.errors import Misconfigured
 from dzgrant.model import AccountId, Arn, Environment, Provisioned, Region
@@ -64,8 +63,7 @@ class Environments:
     def __init__(self, datazone: DataZone, blueprints: tuple[str, ...]) -> None:
         self._datazone = datazone
         self._names = blueprints
-        self._domains: TTLCache[str, _Domain] = TTLCache(_CACHED_DOMAINS, _CACHE_SECONDS)
-        self._loading = asyncio.Lock()
+        self._domains: Cache[str, _Domain] = Cache(_CACHED_DOMAINS, _CACHE_SECONDS)
 
     async def check(self, domain: str) -> None:
         """Raises `Misconfigured` when the domain can't be read, or lacks a configured blueprint."""
@@ -122,12 +120,7 @@ class Environments:
         return environment in await self.of_project(environment.domain, environment.project)
 
     async def _domain(self, domain: str) -> _Domain:
-        if (cached := self._domains.get(domain)) is not None:
-            return cached
-        async with self._loading:
-            if (cached := self._domains.get(domain)) is None:
-                cached = self._domains[domain] = await self._load(domain)
-        return cached
+        return await self._domains.get(domain, partial(self._load, domain))
 
     async def _load(self, domain: str) -> _Domain:
         answer = await self._datazone.domain(domain)

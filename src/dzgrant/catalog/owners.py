@@ -7,8 +7,9 @@ must have admitted the project before it could make one there.
 
 from __future__ import annotations
 
-from cachetools import TTLCache
+from functools import partial
 
+from dzgrant.catalog.cache import Cache
 from dzgrant.catalog.datazone import DataZone
 from dzgrant.catalog.environments import LIVE
 from dzgrant.errors import Refused
@@ -24,21 +25,21 @@ class Owners:
         self._datazone = datazone
         self._shared = frozenset(shared)
         # Only what was found: a project that has just come to an account need not wait.
-        self._known: TTLCache[tuple[str, str, str, str], bool] = TTLCache(_CACHED, _CACHE_SECONDS)
+        self._known: Cache[tuple[str, str, str, str], bool] = Cache(_CACHED, _CACHE_SECONDS)
 
     async def check(self, domain: str, project: str, asset: Asset) -> None:
         """Raises `Refused` unless the project may publish from the catalogue that the asset names. One call, if any."""
         if {f"{project}={asset.account}", f"*={asset.account}"} & self._shared:
             return
         key = (domain, project, asset.account, asset.region)
-        if key in self._known:
-            return
+        await self._known.get(key, partial(self._lives, domain, project, asset))
+
+    async def _lives(self, domain: str, project: str, asset: Asset) -> bool:
         found = self._datazone.environments(domain, project, awsAccountId=asset.account, awsAccountRegion=asset.region)
         async for item in found:
             place = (item.get("awsAccountId"), item.get("awsAccountRegion"))
             if place == (asset.account, asset.region) and item.get("status") in LIVE:
-                self._known[key] = True
-                return
+                return True
         raise Refused(
             f"listing {asset.listing} names a Glue table of account {asset.account} in {asset.region}, where its owner, "
             f"project {project}, has no live environment",

@@ -5,7 +5,7 @@ Connections are asked for with HidePassword, except where the password inside on
 
 from __future__ import annotations
 
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cachetools import TTLCache
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 from dzgrant import strict_json
 from dzgrant.accounts import Accounts, AwsError, classify, code
 from dzgrant.catalog import glue
+from dzgrant.catalog.cache import Cache
 from dzgrant.errors import Misconfigured, Refused
 from dzgrant.model import AccountId, Admin, Asset, Credentials, Region
 
@@ -50,9 +51,7 @@ class _Login(BaseModel):
 class Producers:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
-        self._connections: TTLCache[tuple[AccountId, Region, str], glue.Connection | None] = TTLCache(
-            _CACHED, _CONNECTION_SECONDS
-        )
+        self._connections: Cache[tuple[AccountId, Region, str], glue.Connection | None] = Cache(_CACHED, _CONNECTION_SECONDS)
         self._credentials: TTLCache[Admin, Credentials] = TTLCache(_CACHED, _CREDENTIALS_SECONDS)
 
     async def reference(self, asset: Asset) -> glue.Reference | None:
@@ -79,17 +78,15 @@ class Producers:
 
         Raises `Misconfigured` when it is gone: its tables are still there, and someone may put it back.
         """
-        key = (account, region, name)
-        with suppress(KeyError):
-            return self._connections[key]
+        return await self._connections.get((account, region, name), partial(self._connection, account, region, name))
+
+    async def _connection(self, account: AccountId, region: Region, name: str) -> glue.Connection | None:
         answer = await self._get_connection(account, region, name, hide_password=True)
         try:
-            found = glue.connection(answer)
+            return glue.connection(answer)
         except Refused as error:
             error.about(source=f"Glue connection {name} in account {account}")
             raise
-        self._connections[key] = found
-        return found
 
     async def credentials(self, admin: Admin, *, fresh: bool) -> Credentials:
         """The admin's credentials, at most five minutes old, or read again now.
