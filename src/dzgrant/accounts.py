@@ -170,10 +170,10 @@ class Accounts:
                 return client
             self.admit(place.account, place.region)
             session = await self._assumed(place.role, place.account, place.region)
-            while self._leaving and self._leaving[0][0] < time.monotonic():
+            while self._leaving and (self._leaving[0][0] < time.monotonic() or len(self._leaving) >= _MOST):
                 await self._leaving.popleft()[1].close()
             if len(self._clients) >= _MOST:
-                # Whoever has it may be in the midst of a call.
+                # Whoever has it may be in the midst of a call; where that many wait, the oldest is cut off, and tried again.
                 self._leaving.append((time.monotonic() + _AT_MOST_SECONDS, self._clients.popitem()[1]))
             client = self._clients[key] = await self._opened(session, service, place.region)
             return client

@@ -90,9 +90,12 @@ def test_no_is_final_only_where_aws_says_so_and_nothing_can_be_done(
     assert str(error).startswith(f"the table can't be read: {found}: as AWS puts it; {do or 'report it'}")
 
 
-async def test_clients_of_other_accounts_are_bounded_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "more"), [(0.0, (3, 4)), (600.0, (3, 4, 5, 6))], ids=["in time", "in number"])
+async def test_clients_of_other_accounts_are_bounded_and_closed(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, more: tuple[int, ...]
+) -> None:
     monkeypatch.setattr("dzgrant.accounts._MOST", 2)
-    monkeypatch.setattr("dzgrant.accounts._AT_MOST_SECONDS", 0.0)
+    monkeypatch.setattr("dzgrant.accounts._AT_MOST_SECONDS", seconds)
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     settings = Settings(
         queue_url="http://queue.invalid", table="ledger", producer_role_name="producer", consumer_role_name="consumer"
@@ -103,7 +106,7 @@ async def test_clients_of_other_accounts_are_bounded_and_closed(monkeypatch: pyt
             return await accounts.secrets("consumer", AccountId(f"{number:012}"), Region("eu-central-1"))
 
         kept, gone = await opened(1), weakref.ref(await opened(2))
-        for number in (3, 4):
+        for number in more:
             assert await opened(1) is kept
             await opened(number)
         gc.collect()
