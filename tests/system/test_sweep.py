@@ -249,7 +249,14 @@ async def _make(database: Database, *, login: str, owner: Owner, permit: Holder)
 
 
 def _wish(known: PrincipalRecord, path: TablePath) -> Wanted:
-    return Wanted(principal=known.principal, path=path, subscription="neverwas", listing="l", asset="a", admin=known.admin)
+    return Wanted(
+        principal=known.principal,
+        path=path,
+        subscription=f"never-{known.principal.environment.id}",
+        listing="l",
+        asset="a",
+        admin=known.admin,
+    )
 
 
 @postgresql_alone
