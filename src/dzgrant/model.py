@@ -264,6 +264,8 @@ class PrincipalRecord:
     password_at: datetime | None = None
     """When its password was made; None: it is not known."""
     spare: Spare | None = None
+    removed_at: datetime | None = None
+    """When it was last removed, or disabled, and its secrets were deleted; None: never."""
 
     @property
     def logins(self) -> tuple[str, ...]:

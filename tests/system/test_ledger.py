@@ -394,6 +394,24 @@ async def test_the_last_revoke_leaves_history_and_the_fence(ledger: Ledger) -> N
     )
 
 
+async def test_when_it_was_removed_is_kept_through_tries_to_come_back(open_ledger: Open) -> None:
+    now = 1_000_000.0
+    ledger = open_ledger(clock=lambda: now)
+    await grant(ledger, wanted("sub1"))
+    lease = await ledger.acquire(principal(), ADMIN, unwanted=[Claim.of(wanted("sub1"))])
+    await ledger.settle(lease, removed(gone(ORDERS, "sub1")))
+    removed_at = datetime.fromtimestamp(now, UTC)
+    # A password that is older is of the earlier life; one that a try to come back made is not, however often it is cut off.
+    for _ in range(2):
+        now += 60.0
+        lease = await ledger.acquire(principal(), ADMIN, wanted=[wanted("sub2")])
+        assert lease.record.removed_at == removed_at
+        waiting = replace(active(), state=lease.record.state, producer_secret=None, consumer_secret=None)
+        await ledger.settle(lease, waiting)
+    (again,) = await open_ledger(clock=lambda: now).principals("env1")
+    assert again.removed_at == removed_at
+
+
 async def test_an_approval_cannot_overtake_its_own_end(ledger: Ledger) -> None:
     """A worker read APPROVED and was slow; another has handled the revoke meanwhile and found nothing to do."""
     assert await ledger.end("sub1") == ()

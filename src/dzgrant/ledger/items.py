@@ -183,6 +183,7 @@ def holding(item: Item) -> Holding:
             login=_text(item, "login") or _principal(item).login,
             password_at=_moment(item, "password_at") if "password_at" in item else None,
             spare=_spare(item),
+            removed_at=_moment(item, "removed_at") if "removed_at" in item else None,
         ),
         nonce=_text(item, "nonce"),
         leased_until=int(item["leased_until"]["N"]) if "leased_until" in item else 0,

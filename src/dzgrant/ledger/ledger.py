@@ -33,6 +33,7 @@ from dzgrant.model import (
     GrantState,
     Principal,
     PrincipalRecord,
+    PrincipalState,
     Spare,
     Wanted,
 )
@@ -187,6 +188,8 @@ class Ledger:
         Raises `LeaseLost`, with nothing written, when another worker has the principal by now, and when the lease was given
         back already: by an outcome whose answer was lost, which must not be written over.
         """
+        now = self._now()
+        gone = settlement.state in _GONE and settlement.state is not lease.record.state
         record = replace(
             lease.record,
             state=settlement.state,
@@ -195,9 +198,10 @@ class Ledger:
             login=settlement.login,
             password_at=settlement.password_at,
             spare=settlement.spare,
-            updated_at=self._now(),
+            removed_at=now if gone else lease.record.removed_at,
+            updated_at=now,
         )
-        *earlier, last = batches(outcomes(lease.principal, settlement.grants, self._now()))
+        *earlier, last = batches(outcomes(lease.principal, settlement.grants, now))
         try:
             for batch in earlier:
                 await self._apply(_held(lease), batch)
@@ -372,6 +376,7 @@ _LEASE = ("owner", "nonce", "leased_until")
 _REFUSAL = ("state", "reason", "failed_at")
 
 
+_GONE = (PrincipalState.REMOVED, PrincipalState.DISABLED)
 _MINE = "#fence = :mine AND #nonce = :my_nonce"
 
 
@@ -389,6 +394,7 @@ def _closing(record: PrincipalRecord, nonce: str) -> Write:
         "consumer_secret": items.text(record.consumer_secret) if record.consumer_secret else None,
         "login": items.text(record.login) if record.login != record.principal.login else None,
         "password_at": items.moment(record.password_at) if record.password_at else None,
+        "removed_at": items.moment(record.removed_at) if record.removed_at else None,
         "spare": items.spare(record.spare) if record.spare else None,
     }
     return change(

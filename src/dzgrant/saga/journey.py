@@ -174,8 +174,8 @@ class Journey:
         await self._each(self.found.paths, one)
 
     async def _keep_producer_secret(self) -> None:
-        # Without a secret in the ledger nothing of this life was proved yet: what is older is of one that has ended.
-        since = self._lease.prior.updated_at if self._lease.prior and self._producer_secret is None else None
+        # What is older than its removal is of a life that has ended.
+        since = self._lease.record.removed_at if self._producer_secret is None else None
         kept = await self._means.secrets.keep_producer(self.principal, self._admin, self._lease.record.openable, since=since)
         self._producer_secret, self._consumer = kept.arn, kept.credentials
         self._fresh |= kept.fresh
