@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from dzgrant.errors import LeaseHeld
+from dzgrant.errors import LeaseHeld, LeaseLost
 from dzgrant.ledger.items import Holding
 from dzgrant.model import GrantRecord, GrantState, PrincipalState
 from dzgrant.reporting import Drift, DriftKind, Reporter
@@ -18,6 +19,7 @@ from dzgrant.saga.drift import Seen
 from dzgrant.saga.explain import Sides
 from dzgrant.saga.runner import Runner
 from dzgrant.saga.sweep import Finding, Sweep
+from dzgrant.saga.sweeper import Sweeper
 from dzgrant.secrets import Look
 from tests.unit.test_drift import GRANT, RECORD
 
@@ -124,3 +126,46 @@ async def test_a_cursor_of_another_version_begins_at_the_beginning(cursor: str) 
     async for _ in world.sweep().domain("d", cursor):
         pass
     assert world.begun_at == [""]
+
+
+class Lease:
+    """One that is being renewed when the sweep ends, so that the renewal finds nothing to renew."""
+
+    domain, cursor, seconds = "d", "", 0.003
+
+    def __init__(self) -> None:
+        self.renewing = asyncio.Event()
+        self.finished = asyncio.Event()
+
+    async def renew(self) -> None:
+        self.renewing.set()
+        await self.finished.wait()
+        raise LeaseLost("it is given back")
+
+    async def finish(self) -> None:
+        self.finished.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def release(self) -> None:
+        raise LeaseLost("it is given back")
+
+
+async def test_a_sweep_that_ends_while_its_lease_is_renewed_has_ended_and_says_so() -> None:
+    lease = Lease()
+
+    class Elected:
+        async def record(self, _: str) -> None:
+            return None
+
+        async def take(self, *_: object) -> Lease:
+            return lease
+
+        async def domain(self, *_: object) -> AsyncIterator[Any]:
+            await lease.renewing.wait()
+            for one in NOBODY:
+                yield one
+
+    elected = cast("Any", Elected())
+    sweeper = Sweeper(sweep=elected, sweeps=elected, reporter=elected, domains=("d",), period=timedelta(hours=1))
+    assert await sweeper.once("d")

@@ -86,6 +86,8 @@ class Sweeper:
                 renewing = tasks.create_task(_renew(lease))
                 await self._through(lease, tally)
                 renewing.cancel()
+            # No renewal is under way any more, which would find that the lease is not there.
+            await lease.finish()
             ended = True
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -100,7 +102,6 @@ class Sweeper:
             async for step in steps:
                 tally.add(step)
                 await lease.advance(step.cursor)
-        await lease.finish()
 
     async def _say_when(self) -> None:
         """Each worker says when a sweep last ended, whoever did it."""
