@@ -11,10 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from dzgrant.errors import LeaseHeld, LeaseLost
+from dzgrant.accounts import Role
+from dzgrant.errors import LeaseHeld, LeaseLost, Refused
 from dzgrant.ledger.items import Holding
-from dzgrant.model import GrantRecord, GrantState, PrincipalState
+from dzgrant.model import AccountId, GrantRecord, GrantState, PrincipalState, Region
 from dzgrant.reporting import Drift, DriftKind, Reporter
+from dzgrant.saga import orphans
 from dzgrant.saga.drift import Seen
 from dzgrant.saga.explain import Sides
 from dzgrant.saga.runner import Runner
@@ -169,3 +171,17 @@ async def test_a_sweep_that_ends_while_its_lease_is_renewed_has_ended_and_says_s
     elected = cast("Any", Elected())
     sweeper = Sweeper(sweep=elected, sweeps=elected, reporter=elected, domains=("d",), period=timedelta(hours=1))
     assert await sweeper.once("d")
+
+
+async def test_an_account_that_is_not_served_any_more_cuts_no_sweep_off() -> None:
+    class Left:
+        async def marked(self, *_: object) -> AsyncIterator[Any]:
+            for one in NOBODY:
+                yield one
+            raise Refused("account 222222222222 is not to be served", do="add it to DZGRANT_ACCOUNTS")
+
+    parts = dict.fromkeys(("catalog", "converge", "ledger", "secrets", "sources", "sweeps"), cast("Any", Left()))
+    place: tuple[Role, AccountId, Region] = ("producer", AccountId("222222222222"), Region("eu-west-1"))
+    (found,) = [one async for one in orphans.secrets(Sides(**parts), "d", place)]
+    assert found.drift.kind is DriftKind.UNSEEN
+    assert "is not to be served" in found.drift.what

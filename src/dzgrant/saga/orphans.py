@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from dzgrant.accounts import Role
 from dzgrant.engines.contract import Marked
-from dzgrant.errors import DzgrantError, Misconfigured, Transient
+from dzgrant.errors import DzgrantError
 from dzgrant.model import AccountId, Admin, PrincipalRecord, PrincipalState, Region, Source
 from dzgrant.reporting import Drift, DriftKind
 from dzgrant.saga.explain import Sides
@@ -92,7 +92,7 @@ async def secrets(sides: Sides, domain: str, place: tuple[Role, AccountId, Regio
                 record = known.get(one.principal)
                 if record is None or not _lives(record):
                     yield _orphan_secret(one, domain, place[1], record)
-    except (Misconfigured, Transient) as error:
+    except DzgrantError as error:
         yield Orphan(drift=Drift(kind=DriftKind.UNSEEN, domain=domain, what=str(error)))
 
 
