@@ -105,6 +105,30 @@ class PostgresqlPlayground(Playground):
             await run(f"CREATE SCHEMA {login.username} AUTHORIZATION {quoted(self.admin.username)}")
             await run(f"GRANT USAGE ON SCHEMA {login.username} TO {login.username}")
 
+    async def give_more(self, login: Credentials, table: Table) -> set[str]:
+        role, schema = f"role_{secrets.token_hex(4)}", quoted(table.schema)
+        routine = f'{schema}."odd; name"(a integer, b text)'
+        async with self.server.session(database=self.database, login=self.admin) as run:
+            await run(f"CREATE ROLE {role}")
+            await run(f"CREATE OR REPLACE FUNCTION {routine} RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+            for given in (
+                f"INSERT, UPDATE (id) ON {self.sql(table)} TO {login.username} WITH GRANT OPTION",
+                f"SELECT ON {self.sql(table)} TO {login.username} WITH GRANT OPTION",
+                f"CREATE ON SCHEMA {schema} TO {login.username}",
+                f"CREATE ON DATABASE {self.database} TO {login.username}",
+                f"EXECUTE ON FUNCTION {routine} TO {login.username}",
+                f"{role} TO {login.username} WITH ADMIN OPTION",
+            ):
+                await run(f"GRANT {given}")
+        return {
+            f"INSERT, UPDATE on TABLE {schema}.{table.name}",
+            f"GRANT OPTION FOR SELECT on TABLE {schema}.{table.name}",
+            f"CREATE on SCHEMA {schema}",
+            f"CREATE on DATABASE {self.database}",
+            f"EXECUTE on ROUTINE {routine}",
+            f"the role {role}",
+        }
+
     @asynccontextmanager
     async def read_only(self) -> AsyncIterator[None]:
         admin = quoted(self.admin.username)

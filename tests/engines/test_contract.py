@@ -180,6 +180,25 @@ async def test_a_revoke_takes_what_is_not_kept_and_may_be_done_twice(play: Playg
     await database.revoke(consumer().username, [], Holder())
 
 
+async def test_what_dzgrant_never_gives_is_seen_and_taken_and_what_is_kept_stays(play: Playground, database: Database) -> None:
+    kept = await play.create_table("orders")
+    login = consumer()
+    await given(database, login, kept)
+    before = await database.describe(login.username)
+    assert before
+    assert before.beyond == ()
+    more = await play.give_more(login, kept)
+    found = await database.describe(login.username)
+    assert found
+    assert set(found.beyond) == more
+    for _ in range(2):
+        await database.revoke(login.username, [kept], Holder())
+        assert await database.describe(login.username) == before
+    await database.prove(login, Readable(table=kept))
+    await play.give_more(login, kept)
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
 async def test_a_drop_leaves_nothing_and_may_be_done_twice(play: Playground, database: Database) -> None:
     table = await play.create_table("orders")
     login = consumer()

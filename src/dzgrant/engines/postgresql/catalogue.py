@@ -95,34 +95,68 @@ dependency AS (
   JOIN pg_database here ON here.datname = current_database() LEFT JOIN pg_database d ON d.oid = s.dbid
 ),
 acl AS (
-  SELECT 'table' AS kind, n.nspname::text AS schema, c.relname::text AS name, c.relowner AS owner, x.*
+  SELECT 'table' AS kind, n.nspname::text AS schema, c.relname::text AS name,
+    format('TABLE %I.%I', n.nspname, c.relname) AS thing, c.relowner AS owner, 'SELECT' AS usual, x.*
   FROM dependency s JOIN pg_class c ON c.oid = s.objid JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attribute t ON t.attrelid = c.oid AND t.attnum = s.objsubid AND s.objsubid <> 0,
   aclexplode(CASE s.objsubid WHEN 0 THEN c.relacl ELSE t.attacl END) x
   WHERE s.classid = 'pg_class'::regclass AND s.deptype = 'a' AND s.here
   UNION ALL
-  SELECT 'schema', n.nspname, NULL, n.nspowner, x.*
+  SELECT 'schema', n.nspname, NULL, format('SCHEMA %I', n.nspname), n.nspowner, 'USAGE', x.*
   FROM dependency s JOIN pg_namespace n ON n.oid = s.objid, aclexplode(n.nspacl) x
   WHERE s.classid = 'pg_namespace'::regclass AND s.deptype = 'a' AND s.here
+  UNION ALL
+  SELECT 'database', NULL, NULL, format('DATABASE %I', d.datname), d.datdba,
+    CASE d.datname WHEN current_database() THEN 'CONNECT' END, x.*
+  FROM dependency s JOIN pg_database d ON d.oid = s.objid, aclexplode(d.datacl) x
+  WHERE s.classid = 'pg_database'::regclass AND s.deptype = 'a'
+  UNION ALL
+  SELECT 'routine', NULL, NULL,
+    format('ROUTINE %I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), p.proowner, NULL, x.*
+  FROM dependency s JOIN pg_proc p ON p.oid = s.objid JOIN pg_namespace n ON n.oid = p.pronamespace, aclexplode(p.proacl) x
+  WHERE s.classid = 'pg_proc'::regclass AND s.deptype = 'a' AND s.here
+),
+given AS (
+  SELECT kind, schema, name, thing, owner, grantee, grantor, privilege_type IS NOT DISTINCT FROM usual AS usual, '' AS option,
+    privilege_type AS word
+  FROM acl
+  UNION ALL
+  SELECT kind, schema, name, thing, owner, grantee, grantor, false, 'GRANT OPTION FOR ', privilege_type
+  FROM acl WHERE is_grantable AND privilege_type IS NOT DISTINCT FROM usual
 ),
 held AS (
-  SELECT DISTINCT kind, schema, name,
+  SELECT kind, schema, name,
     CASE WHEN a.grantor IN (a.owner, me.oid) THEN NULL ELSE pg_get_userbyid(a.grantor)::text END AS grantor,
     pg_get_userbyid(a.grantor)::text AS by,
     a.grantor = me.oid OR pg_has_role(a.grantor, 'MEMBER') AS revocable,
-    bool_or(a.privilege_type = 'SELECT') OVER (PARTITION BY kind, schema, name) AS selects
-  FROM acl a JOIN login ON a.grantee = login.oid JOIN pg_roles me ON me.rolname = current_user
+    bool_or(bool_or(a.word = 'SELECT')) OVER (PARTITION BY kind, schema, name) AS selects,
+    usual, option || string_agg(DISTINCT a.word, ', ') AS rights, thing
+  FROM given a JOIN login ON a.grantee = login.oid JOIN pg_roles me ON me.rolname = current_user
+  GROUP BY kind, schema, name, a.grantor, a.owner, me.oid, usual, option, thing
   UNION ALL
-  SELECT 'owned', NULL, pg_describe_object(classid, objid, objsubid), NULL, NULL, NULL, NULL
+  SELECT 'role', NULL, NULL, CASE WHEN named THEN NULLIF(NULLIF(g.rolname, me.rolname), boss.rolname)::text END,
+    coalesce(g.rolname::text, 'nobody'),
+    (pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') OR NOT named AND me.rolcreaterole AND NOT r.rolsuper)
+      AND (NOT named OR pg_has_role(m.grantor, 'MEMBER')),
+    false, false, quote_ident(r.rolname), NULL
+  FROM login JOIN pg_auth_members m ON m.member = login.oid JOIN pg_roles r ON r.oid = m.roleid
+  LEFT JOIN pg_roles g ON g.oid = m.grantor JOIN pg_roles me ON me.rolname = current_user
+  LEFT JOIN pg_roles boss ON boss.oid = 10 AND me.rolsuper,
+  -- From 16 on it matters who gave a role; what a superuser gave counts as the first one's, and theirs is to take it.
+  LATERAL (SELECT current_setting('server_version_num')::int >= 160000 AS named) v
+  WHERE r.rolname <> 'rds_iam'
+  UNION ALL
+  SELECT 'owned', NULL, pg_describe_object(classid, objid, objsubid), NULL, NULL, NULL, NULL, NULL, NULL, NULL
   FROM dependency WHERE deptype = 'o' AND here
   UNION ALL
-  SELECT 'elsewhere', NULL, datname::text, NULL, NULL, NULL, NULL FROM dependency WHERE NOT here GROUP BY datname
+  SELECT 'elsewhere', NULL, datname::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM dependency WHERE NOT here GROUP BY datname
 )
 SELECT login.rolcanlogin, shobj_description(login.oid, 'pg_authid') AS comment, pg_has_role(login.oid, 'USAGE') AS joined,
   (SELECT count(*) FROM pg_stat_activity WHERE usesysid = login.oid) AS sessions,
   EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) AS has_place, held.*
 FROM login LEFT JOIN held ON true
-ORDER BY held.kind, held.schema, held.name, held.by
+ORDER BY held.kind, held.schema, held.name, held.by, held.thing, held.rights
 """
 
 
@@ -184,19 +218,30 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privilege:
-    """What one grantor gave the login on a table (or a sequence), or on a schema where `table` is None."""
+    """What one grantor gave the login on one thing; a role is given as it is."""
 
-    schema: str
+    schema: str | None
+    """Of a table (or a sequence), or the schema that it is."""
     table: Table | None
+    thing: str | None
+    """As the server quotes it: `TABLE shop.orders`; None for a role."""
+    rights: str
+    """`INSERT, UPDATE`, `GRANT OPTION FOR SELECT`, or the name of the role."""
+    usual: bool
+    """dzgrant gives the like: SELECT on a table, USAGE of its schema, CONNECT to this database."""
     selects: bool
     by: str
     act_as: str | None
     """The role that must revoke it; None where the admin does it as itself or as the owner."""
     revocable: bool
-    """The admin is that role, or a member of it."""
+    """The admin is that role, or a member of it; and it may give the role away, where it is one."""
 
     def __str__(self) -> str:
-        return f"{self.table or self.schema} (granted by {self.by})"
+        return f"{self.table or self.name} (granted by {self.by})"
+
+    @property
+    def name(self) -> str:
+        return f"{self.rights} on {self.thing}" if self.thing else f"the role {self.rights}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +273,7 @@ class Holdings:
             joined=first["joined"],
             sessions=first["sessions"],
             has_place=first["has_place"],
-            privileges=tuple(_privilege(row) for row in rows if row["kind"] in {"table", "schema"}),
+            privileges=tuple(_privilege(row) for row in rows if row["kind"] in _GIVEN),
             owned=_names(rows, "owned"),
             elsewhere=_names(rows, "elsewhere"),
         )
@@ -236,7 +281,8 @@ class Holdings:
     @property
     def obstacles(self) -> tuple[str, ...]:
         """Why the login can't be dropped by this admin, as far as this database goes."""
-        barred = (f"holds {one}" for one in self.privileges if not one.revocable)
+        # A role goes with the login; what is the server's can't be told to be in the way.
+        barred = (f"holds {one}" for one in self.privileges if one.thing and not one.revocable)
         return (*(f"owns {one}" for one in self.owned), *barred)
 
     @property
@@ -250,6 +296,9 @@ async def holdings(fetch: Callable[..., Awaitable[list[Any]]], login: str) -> Ho
     return Holdings.read(await fetch(HELD, login, views_in(login)))
 
 
+_GIVEN = frozenset({"table", "schema", "database", "routine", "role"})
+
+
 def _names(rows: Iterable[Any], kind: Literal["owned", "elsewhere"]) -> tuple[str, ...]:
     return tuple(row["name"] for row in rows if row["kind"] == kind)
 
@@ -258,6 +307,9 @@ def _privilege(row: Any) -> Privilege:
     return Privilege(
         schema=row["schema"],
         table=Table(schema=row["schema"], name=row["name"]) if row["kind"] == "table" else None,
+        thing=row["thing"],
+        rights=row["rights"],
+        usual=row["usual"],
         selects=row["selects"],
         by=row["by"],
         act_as=row["grantor"],

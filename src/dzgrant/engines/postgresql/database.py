@@ -151,13 +151,12 @@ class PostgresqlDatabase:
         held = await holdings(self._connections.fetch, login)
         if held is None:
             return None
-        others = {one.table for one in held.privileges if one.table and not one.selects}
         return LoginState(
             marked=held.marker is not None,
             enabled=held.enabled,
             tables=held.tables,
             sessions=held.sessions,
-            beyond=tuple(f"rights on {table}" for table in sorted(others)),
+            beyond=tuple(sorted({one.name for one in held.privileges if not one.usual})),
         )
 
     @again

@@ -48,8 +48,9 @@ async def revoke(connections: Connections, login: str, keep: Collection[Table], 
         await views.sweep(connections, login, permit)
     # A REVOKE by one who may not revoke only warns.
     if remaining := _going(left, kept):
+        words = "; ".join(f"{statements.revoke(one.rights, one.thing, login)} as {one.by}" for one in remaining)
         raise Misconfigured(
-            f"{login} holds what others granted: {', '.join(map(str, remaining))}", do="revoke it as them"
+            f"{login} holds what others granted: {', '.join(map(str, remaining))}", do=f"run as them: {words}"
         ).about(source=connections.source)
     log.info("select_revoked", login=login, source=connections.source.key, kept=len(keep), sessions_ended=left.sessions)
 
@@ -145,8 +146,13 @@ def _last_words(login: str, held: Holdings, server_version: int, *, drop: bool) 
 
 
 def _going(held: Holdings, keep: Collection[Table]) -> list[Privilege]:
+    """All that dzgrant does not give, and what it gave of other tables than those to keep."""
     schemas = {one.table.schema for one in held.privileges if one.table and one.table in keep}
-    return [one for one in held.privileges if (one.table not in keep if one.table else one.schema not in schemas)]
+
+    def stays(one: Privilege) -> bool:
+        return one.table in keep if one.table else one.schema is None or one.schema in schemas
+
+    return [one for one in held.privileges if not (one.usual and stays(one))]
 
 
 def _table_keys(privileges: Iterable[Privilege]) -> list[str]:
@@ -162,7 +168,7 @@ def revocations(login: str, privileges: Iterable[Privilege]) -> Iterator[str]:
     for one in going:
         if one.act_as:
             yield statements.act_as(one.act_as)
-        yield statements.revoke_table(one.table, login) if one.table else statements.revoke_schema(one.schema, login)
+        yield statements.revoke(one.rights, one.thing, login)
         if one.act_as:
             yield statements.ACT_AS_ONESELF
 

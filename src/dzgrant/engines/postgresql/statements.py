@@ -152,8 +152,10 @@ def revoke_table(table: Table, login: str) -> str:
     return _sql("REVOKE ALL PRIVILEGES ON TABLE {table} FROM {login}", table=table, login=login)
 
 
-def revoke_schema(schema: str, login: str) -> str:
-    return _sql("REVOKE ALL PRIVILEGES ON SCHEMA {schema} FROM {login}", schema=schema, login=login)
+def revoke(rights: str, thing: str | None, login: str) -> str:
+    """Words of the server's own, quoted by it: rights on a thing, those on a table from its columns too; or a role."""
+    words = f"REVOKE {rights} ON {thing} FROM " if thing else f"REVOKE {rights} FROM "
+    return words + _sql("{login}", login=login)
 
 
 def act_as(role: str) -> str:
