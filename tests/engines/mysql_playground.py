@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -139,6 +140,31 @@ class MysqlPlayground(Playground):
         await self.server.create_database(self.other_database)
         await self.run(f"CREATE TABLE {quoted(self.other_database)}.salaries (id int)")
         await self.run(f"GRANT SELECT ON {quoted(self.other_database)}.salaries TO {login.username}")
+
+    async def give_more(self, login: Credentials, table: Table) -> set[str]:
+        role, routine = f"role_{secrets.token_hex(4)}", f"{quoted(table.schema)}.{quoted('odd; `name')}"
+        async with self.server.session() as run:
+            await run(f"CREATE ROLE {role}")
+            await run(f"GRANT {role} TO {self.admin.username} WITH ADMIN OPTION")
+            await run(f"DROP PROCEDURE IF EXISTS {routine}")
+            await run(f"CREATE PROCEDURE {routine}() SELECT 1")
+            for given in (
+                f"INSERT, SELECT ON {self.sql(table)} TO {login.username} WITH GRANT OPTION",
+                f"UPDATE (id) ON {self.sql(table)} TO {login.username}",
+                f"SELECT, DELETE ON {quoted(table.schema)}.* TO {login.username}",
+                f"EXECUTE ON PROCEDURE {routine} TO {login.username}",
+                f"PROCESS ON *.* TO {login.username}",
+                f"{role} TO {login.username}",
+            ):
+                await run(f"GRANT {given}")
+        return {
+            f"GRANT OPTION, INSERT on the table {table}",
+            f"UPDATE on the column {table}.id",
+            f"DELETE, SELECT on the databases {table.schema}",
+            f"EXECUTE on the procedure {table.schema}.odd; `name",
+            "PROCESS on the whole server",
+            f"the role {role}",
+        }
 
     @asynccontextmanager
     async def localised(self) -> AsyncIterator[None]:

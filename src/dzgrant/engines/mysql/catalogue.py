@@ -36,18 +36,8 @@ class Account:
     """Of which tables it was given SELECT on single columns, and on which."""
     reaching: dict[Table, frozenset[str]]
     """Of which tables it may know columns, so that it can open the database that they are in; it reads views of them."""
-    databases: tuple[str, ...]
-    """Patterns of the databases that it was given SELECT on."""
-    everywhere: bool
-    """It was given SELECT on the whole server."""
     has_place: bool
     """There is a database of the name that its views' would have."""
-
-    @property
-    def beyond(self) -> tuple[str, ...]:
-        """What it was given of more than tables."""
-        databases = (f"SELECT on the databases {pattern}" for pattern in sorted(self.databases))
-        return (*databases, *(["SELECT on the whole server"] if self.everywhere else []))
 
     def holds(self, table: Table) -> bool:
         """It was given the table, or columns of it."""
@@ -82,10 +72,6 @@ UNION ALL
 SELECT 'reaching', db, table_name, column_name
   FROM mysql.columns_priv WHERE user = %(login)s AND host = %(host)s AND FIND_IN_SET('References', column_priv)
 UNION ALL
-SELECT 'database', '', db, '' FROM mysql.db WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
-UNION ALL
-SELECT 'everywhere', '', '', '' FROM mysql.user WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
-UNION ALL
 SELECT 'place', '', schema_name, '' FROM information_schema.schemata WHERE schema_name = %(place)s
 """
 
@@ -106,8 +92,6 @@ async def account(session: Session, login: str) -> Account | None:
         tables=frozenset(Table(schema=schema, name=name) for scope, _, schema, name in rows if scope == "table"),
         columns=_by_table(rows, "column"),
         reaching=_by_table(rows, "reaching"),
-        databases=tuple(pattern for scope, _, pattern, _ in rows if scope == "database"),
-        everywhere=any(scope == "everywhere" for scope, *_ in rows),
         has_place=any(scope == "place" for scope, *_ in rows),
     )
 

@@ -19,6 +19,7 @@ from dzgrant.engines.mysql.failures import (
     NO_PLUGIN,
     while_reading,
 )
+from dzgrant.engines.mysql.more import more
 from dzgrant.engines.mysql.session import LockedSession
 from dzgrant.engines.mysql.statements import Statement
 from dzgrant.errors import ConsumerRejected, Misconfigured, Refused, Transient, Unsupported
@@ -182,13 +183,14 @@ class MysqlDatabase:
             found = await catalogue.account(session, login)
             if found is None:
                 return None
+            beyond = await more(session, login)
             places = {self._source.database, views_in(login)}
             return LoginState(
                 marked=found.marked,
                 enabled=found.enabled,
                 tables=tuple(sorted(table for table in {*found.tables, *found.columns} if table.schema in places)),
                 sessions=len(await session.sessions(login)),
-                beyond=found.beyond,
+                beyond=tuple(map(str, beyond)),
             )
 
     @again

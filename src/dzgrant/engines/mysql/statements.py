@@ -188,11 +188,52 @@ def _on_columns(words: str, table: Table, columns: tuple[str, ...], login: str, 
     return Statement(sql=sql, right=right, grant_option=True)
 
 
-def revoke_database(pattern: str, login: str) -> Statement:
-    """Of the pattern as the grant tables have it, `_` and `%` included."""
-    words = "REVOKE ALL PRIVILEGES ON {pattern}.* FROM {login}"
-    sql = _sql(words, pattern=_Names((pattern,)), login=_Login(login))
-    return Statement(sql=sql, right=_sql("SELECT ON {pattern}.*", pattern=_Names((pattern,))), grant_option=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class More:
+    """Rights that a login was given on one thing, and that dzgrant gives to nobody."""
+
+    kind: str
+    """`server`, `database`, `table`, `column`, `role`, or the kind of a routine."""
+    on: tuple[str, ...]
+    """The thing's name in its parts: of a database the pattern, of a role in MySQL its host too."""
+    rights: tuple[str, ...] = ()
+    """As REVOKE names them; none where the thing is a role."""
+
+    def __str__(self) -> str:
+        rights = ", ".join(self.rights)
+        match self.kind:
+            case "role":
+                return f"the role {self.on[0]}"
+            case "server":
+                return f"{rights} on the whole server"
+            case "database":
+                return f"{rights} on the databases {self.on[0]}"
+            case kind:
+                return f"{rights} on the {kind} {'.'.join(self.on)}"
+
+
+def revoke_more(more: More, login: str) -> Statement:
+    """Right by right, so that the admin needs no others, and what is kept stays."""
+    names = tuple(_sql("{name}", name=_Names((name,))) for name in more.on)
+    rights = ", ".join(more.rights)
+    match more.kind:
+        case "role":
+            role = "@".join(names)
+            what, right = role, "ROLE_ADMIN ON *.*"
+        case "server":
+            what = right = f"{rights} ON *.*"
+        case "database":
+            # The pattern as the grant tables have it, `_` and `%` included.
+            what = right = f"{rights} ON {names[0]}.*"
+        case "table":
+            what = right = f"{rights} ON {'.'.join(names)}"
+        case "column":
+            rights = ", ".join(f"{one} ({names[2]})" for one in more.rights)
+            what = right = f"{rights} ON {'.'.join(names[:2])}"
+        case kind:
+            what = right = f"{rights} ON {kind.upper()} {'.'.join(names)}"
+    sql = f"REVOKE {what} FROM " + _sql("{login}", login=_Login(login))
+    return Statement(sql=sql, right=right, grant_option=more.kind != "role")
 
 
 def create_place(place: str) -> Statement:
