@@ -36,13 +36,15 @@ _BY_HAND = {
     "postgresql": {
         "gone": "DROP OWNED BY {login}; DROP ROLE {login}",
         "password": "ALTER ROLE {login} PASSWORD 'Changed-8y-hand'",
-        "extra": "GRANT SELECT ON {salaries} TO {login}; GRANT INSERT ON {wages} TO {login}",
+        "extra": "GRANT SELECT ON {salaries} TO {login}; GRANT INSERT ON {wages} TO {login}; "
+        "GRANT UPDATE ON {orders} TO {login}; GRANT pg_read_all_settings TO {login}",
         "missing": "REVOKE SELECT ON {orders} FROM {login}",
     },
     "mysql": {
         "gone": "DROP USER {login}",
         "password": "ALTER USER {login} IDENTIFIED BY 'Changed-8y-hand'",
-        "extra": "GRANT SELECT ON {salaries} TO {login}; GRANT SELECT ON {database}.* TO {login}",
+        "extra": "GRANT SELECT ON {salaries} TO {login}; GRANT SELECT ON {database}.* TO {login}; "
+        "GRANT UPDATE ON {orders} TO {login}",
         "missing": "REVOKE SELECT ON {orders} FROM {login}",
     },
 }

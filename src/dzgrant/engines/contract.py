@@ -100,8 +100,8 @@ class LoginState:
     """The tables it was given, wholly or some columns of, in the source's database, in order; views of dzgrant's, too."""
     sessions: int
     beyond: tuple[str, ...] = ()
-    """What else it was given that `revoke` takes, for a person: a whole database, other rights on a table that it can't read.
-    dzgrant gives nothing of the kind."""
+    """What else it was given, for a person: other rights, also to give on; on a schema, a database, a routine, the server; a
+    role. dzgrant gives nothing of the kind, and `revoke` takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,8 @@ class Database(Protocol):
         ...
 
     async def revoke(self, login: str, keep: Collection[Table], permit: Permit) -> None:
-        """Afterwards the login can read no table but those to keep, and has no open session: an open cursor would read on.
+        """Afterwards the login can read no table but those to keep, has nothing of what `LoginState.beyond` names, and no open
+        session: an open cursor would read on. Raises `Misconfigured`, last, for what the admin may not take away.
 
         A view of dzgrant's stays while its table is to keep, and goes when no login may read it. What it takes away is
         what the engine's catalogue says the login was given, so a renamed table is found too. A login that is not there

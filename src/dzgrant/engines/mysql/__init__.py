@@ -20,7 +20,7 @@ and for row filters, whose views are in databases of dzgrant's own:
 The master user of RDS and Aurora has them all ("Master user account privileges", Amazon RDS user guide).
 
 Statements: a first grant takes 10 (login 4, grant 5, proof 1), a second table 6, a last revoke 7; a revoke that keeps
-other tables 5; a first grant of some columns 8, of some rows 14, each with its proof. Open sessions add one more and one
+other tables 6; a first grant of some columns 8, of some rows 14, each with its proof. Open sessions add one more and one
 or two each; a new pool asks 7 of its own.
 """
 

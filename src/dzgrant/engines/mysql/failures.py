@@ -49,6 +49,8 @@ NO_RIGHT = frozenset(
         ER.SP_DOES_NOT_EXIST,
     }
 )
+NO_ROLE = NO_RIGHT | {ACCESS_DENIED_NO_PASSWORD}
+"""The admin may not take a role: MySQL's answer, and MariaDB's."""
 _AGAIN = frozenset(
     {ER.LOCK_DEADLOCK, ER.CANNOT_USER, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CONNECTION_KILLED, IDLE_TOO_LONG}
 )

@@ -8,6 +8,7 @@ from dzgrant.engines.mysql.catalogue import HOST
 from dzgrant.engines.mysql.session import Session
 from dzgrant.engines.mysql.statements import More, Statement
 
+# Of information_schema an admin that may read but some of the grant tables is shown nothing; what reads is asked of these.
 # Column by column: the kind; the thing's name; the right, or a SET of them; whether it may be given on.
 _MORE = """
 SELECT 'server', '', '', '', privilege_type, is_grantable
@@ -25,6 +26,10 @@ SELECT 'column', table_schema, table_name, column_name, privilege_type, 'NO'
 UNION ALL
 SELECT LOWER(routine_type), db, routine_name, '', UPPER(proc_priv), 'NO'
   FROM mysql.procs_priv WHERE user = %(login)s AND host = %(host)s
+UNION ALL
+SELECT 'server', '', '', '', 'SELECT', 'NO' FROM mysql.user WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
+UNION ALL
+SELECT 'database', db, '', '', 'SELECT', 'NO' FROM mysql.db WHERE user = %(login)s AND host = %(host)s AND select_priv = 'Y'
 UNION ALL
 """
 _MYSQL_ROLES = """

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from dzgrant.engines.mysql import statements, views
 from dzgrant.engines.mysql.catalogue import Account
-from dzgrant.engines.mysql.failures import NO_GRANT, NO_RIGHT, NO_TABLE
+from dzgrant.engines.mysql.failures import NO_GRANT, NO_RIGHT, NO_ROLE, NO_TABLE
 from dzgrant.engines.mysql.more import more
 from dzgrant.engines.mysql.session import LockedSession
 from dzgrant.engines.mysql.statements import More
@@ -19,7 +19,7 @@ async def take_away(session: LockedSession, found: Account, keep: Collection[Tab
     kept = {*keep, *(views.view_of(session.login, table) for table in keep)}
     beyond = await more(session, session.login)
     roles = [statements.revoke_more(one, session.login) for one in beyond if one.kind == "role"]
-    barred = [role.sql for role in roles if await session.run(role, expected=NO_RIGHT)]
+    barred = [role.sql for role in roles if await session.run(role, expected=NO_ROLE)]
     left = await _revoke(session, found, [one for one in beyond if one.kind != "role"], kept)
     await session.end_sessions()
     # Last, since the admin may have lost the right to give: what was taken stays taken.
