@@ -349,6 +349,8 @@ async def test_a_session_of_a_login_in_another_case_is_somebody_elses(play: Mysq
     await play.run(f"DROP USER {theirs.username}")
 
 
+@only_mysql
+@only_rds_like
 async def test_a_definer_of_what_the_admin_cannot_see_is_kept(play: MysqlPlayground, database: Database) -> None:
     """MariaDB drops it without a word; where the admin sees the object, the contract suite has the case."""
     hidden = await play.create_foreign_table("hidden")
