@@ -119,6 +119,47 @@ class SqlserverPlayground(Playground):
             await run(f"CREATE USER {name} FOR LOGIN {name}")
             await run(f"GRANT SELECT ON OBJECT::dbo.salaries TO {name}")
 
+    async def give_more(self, login: Credentials, table: Table) -> set[str]:
+        """Rights on the server are no admin's like RDS's to take."""
+        name, role = quoted(login.username), f"role of {self.database}"
+        if not await self.run(f"SELECT name FROM sys.database_principals WHERE name = {literal(role)}"):
+            await self.run(f"CREATE ROLE {quoted(role)}")
+        await self.run(f"ALTER ROLE {quoted(role)} ADD MEMBER {name}")
+        if self.is_babelfish:
+            return {f"the role {role}"}
+        for words in (
+            f"SELECT ON OBJECT::{self.sql(table)} TO {name} WITH GRANT OPTION",
+            f"INSERT, UPDATE (id) ON OBJECT::{self.sql(table)} TO {name}",
+            f"EXECUTE ON SCHEMA::{quoted(self.schema)} TO {name} WITH GRANT OPTION",
+            f"IMPERSONATE ON USER::dbo TO {name}",
+            f"CREATE TABLE TO {name}",
+        ):
+            await self.run(f"GRANT {words}")
+        await self.run(f"ALTER ROLE db_datareader ADD MEMBER {name}")
+        here = {
+            f"GRANT OPTION FOR SELECT on the object {table}",
+            f"INSERT on the object {table}",
+            f"UPDATE (id) on the object {table}",
+            f"EXECUTE on the schema {self.schema}",
+            "IMPERSONATE on the user dbo",
+            "CREATE TABLE on the database",
+            "the role db_datareader",
+            f"the role {role}",
+        }
+        return here | (await self.give_of_the_server(login) if self.admin == self.server.admin else set())
+
+    async def give_of_the_server(self, login: Credentials) -> set[str]:
+        name = quoted(login.username)
+        async with self.server.session() as run:
+            await run(f"GRANT VIEW SERVER STATE TO {name} WITH GRANT OPTION")
+            await run(f"GRANT IMPERSONATE ON LOGIN::{quoted(self.server.admin.username)} TO {name}")
+            await run(f"ALTER SERVER ROLE processadmin ADD MEMBER {name}")
+        return {
+            "VIEW SERVER STATE on the server",
+            f"IMPERSONATE on the login {self.server.admin.username}",
+            "the server role processadmin",
+        }
+
     async def has_place(self, name: str) -> bool:
         return bool(await self.run(f"SELECT name FROM sys.schemas WHERE name = {literal(name)}"))
 

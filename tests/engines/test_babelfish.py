@@ -51,6 +51,19 @@ async def test_a_login_from_its_beginning_to_its_end(play: Playground, database:
     assert not await play.can_log_in(login)
 
 
+async def test_a_role_is_seen_and_taken_and_what_is_kept_stays(play: Playground, database: Database, table: Table) -> None:
+    login = consumer()
+    readable = await given(database, login, table)
+    before = await database.describe(login.username)
+    more = await play.give_more(login, table)
+    found = await database.describe(login.username)
+    assert found
+    assert set(found.beyond) == more
+    await database.revoke(login.username, [table], Holder())
+    assert await database.describe(login.username) == before
+    await database.prove(login, readable)
+
+
 async def test_a_revoke_leaves_what_is_to_keep(play: Playground, database: Database, table: Table) -> None:
     kept, login = await play.create_table("items"), consumer()
     await given(database, login, table)

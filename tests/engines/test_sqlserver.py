@@ -24,6 +24,7 @@ from dzgrant.localcloud.databases import NotAvailable, Server
 from dzgrant.model import Comparison, Credentials, LoginOutcome, Operator, Scope, Table
 from tests import odbc
 from tests.engines.playground import OWNER, Holder, Playground, consumer
+from tests.engines.sqlserver_playground import SqlserverPlayground
 
 
 @pytest.fixture(params=["sqlserver"], scope="session")
@@ -144,6 +145,29 @@ async def test_what_others_granted_goes_too(play: Playground, database: Database
     assert reach.through == "its own SELECT on the database, its own SELECT on the schema"
     await database.revoke(login.username, [], Holder())
     assert not await play.can_read(login, table)
+
+
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
+async def test_what_is_the_servers_is_named_where_the_admin_may_not_take_it_and_all_else_goes(
+    play: SqlserverPlayground, database: Database
+) -> None:
+    going, kept = await play.create_table("orders"), await play.create_table("items")
+    login = await given(database, going, kept)
+    more = await play.give_of_the_server(login)
+    found = await database.describe(login.username)
+    assert found
+    assert set(found.beyond) == more
+    with pytest.raises(Misconfigured) as refused:
+        await database.revoke(login.username, [kept], Holder())
+    for statement in (
+        f"run, in master: ALTER SERVER ROLE [processadmin] DROP MEMBER [{login.username}]",
+        f"REVOKE VIEW SERVER STATE FROM [{login.username}] CASCADE AS [sa]",
+        f"REVOKE IMPERSONATE ON LOGIN::[sa] FROM [{login.username}] AS [sa]",
+    ):
+        assert statement in str(refused.value)
+    assert not await play.can_read(login, going)
+    await database.prove(login, Readable(table=kept))
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from dzgrant.engines.contract import Owner
 from dzgrant.engines.marker import Marker
 from dzgrant.engines.sqlserver import statements
+from dzgrant.engines.sqlserver.statements import Named
 from dzgrant.errors import Unsupported
 from dzgrant.model import Table
 
@@ -56,11 +57,11 @@ def test_a_sid_is_of_its_login_alone() -> None:
     [
         (Table(schema="s", name="t"), None, "REVOKE SELECT ON OBJECT::[s].[t] FROM [dz_1] CASCADE AS [gran]]tor]"),
         (Table(schema="s", name="t"), "c", "REVOKE SELECT ON OBJECT::[s].[t] ([c]) FROM [dz_1] CASCADE AS [gran]]tor]"),
-        ("s]", None, "REVOKE SELECT ON SCHEMA::[s]]] FROM [dz_1] CASCADE AS [gran]]tor]"),
+        (Named(kind="SCHEMA", name="s]"), None, "REVOKE SELECT ON SCHEMA::[s]]] FROM [dz_1] CASCADE AS [gran]]tor]"),
         (None, None, "REVOKE SELECT FROM [dz_1] CASCADE AS [gran]]tor]"),
     ],
 )
-def test_a_revoke_names_what_was_given_where(on: Table | str | None, column: str | None, expected: str) -> None:
+def test_a_revoke_names_what_was_given_where(on: Table | Named | None, column: str | None, expected: str) -> None:
     assert statements.revoke("SELECT", on, column, "dz_1", grantor="gran]tor", ever=True) == expected
 
 

@@ -21,9 +21,12 @@ The admin login needs, in the server and in the source's database:
 
 The master user of RDS has them for the databases that it created ("Microsoft SQL Server on Amazon RDS", master user).
 
-Babelfish tells nobody what was granted: there dzgrant keeps records of its own (`babelfish`), a revoke goes over all
-tables, the proof alone says that a grant has worked, and what PUBLIC may read anyway is not seen. A name with `]` can't be
-parsed there, and is refused.
+What is the server's (a permission such as VIEW SERVER STATE, a server role) is revoked in master, one by one. The admin
+needs CONTROL SERVER or membership of the role for that; where it has neither, the statement is told.
+
+Babelfish tells nobody what was granted, but for roles of the database: there dzgrant keeps records of its own
+(`babelfish`), a revoke goes over all tables, the proof alone says that a grant has worked, and what PUBLIC may read anyway
+is not seen. A name with `]` can't be parsed there, and is refused.
 
 A contained database is a source like any other: its consumers are logins of the server all the same. In an availability
 group the listener is the source; a login is made on the primary, and anew with the same SID after a failover.

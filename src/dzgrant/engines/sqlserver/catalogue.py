@@ -74,21 +74,6 @@ LEFT JOIN sys.types AS t ON t.user_type_id = c.system_type_id
 WHERE s.name = ? AND o.name = ? ORDER BY c.column_id
 """
 
-# What the login's user was given in this database, but for what a column's or an object's schema says by itself.
-_HELD = """
-SELECT p.class, s.name, o.name, c.name, p.permission_name, p.state,
-  CASE WHEN p.grantor_principal_id = COALESCE(o.principal_id, s.principal_id, 1) THEN NULL ELSE g.name END
-FROM sys.database_permissions AS p
-JOIN sys.database_principals AS u ON u.principal_id = p.grantee_principal_id
-JOIN sys.database_principals AS g ON g.principal_id = p.grantor_principal_id
-LEFT JOIN sys.objects AS o ON p.class = 1 AND o.object_id = p.major_id
-LEFT JOIN sys.schemas AS s ON (p.class = 1 AND s.schema_id = o.schema_id) OR (p.class = 3 AND s.schema_id = p.major_id)
-LEFT JOIN sys.columns AS c ON p.class = 1 AND c.object_id = p.major_id AND c.column_id = p.minor_id
-WHERE u.name = ? AND p.state IN ('G', 'W') AND p.permission_name <> 'CONNECT'
-  AND (p.class = 0 OR p.class = 3 OR o.object_id IS NOT NULL)
-ORDER BY p.class, s.name, o.name, c.name
-"""
-
 _OWNED = """
 SELECT 'schema ' + s.name FROM sys.schemas AS s JOIN sys.database_principals AS u ON u.principal_id = s.principal_id
 WHERE u.name = ?
@@ -286,44 +271,11 @@ def columns(reader: Reader, table: Table) -> list[tuple[str, str]]:
     return [(name, kind or "") for name, kind in rows]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """One permission that the login's user was given."""
-
-    on: Table | str | None
-    """An object, a schema, or (None) the database."""
-    column: str | None
-    permission: str
-    grantable: bool
-    grantor: str | None
-    """Who gave it, where that is neither the owner nor dbo."""
-
-
 def recorded(reader: Reader, login: str) -> dict[Table, frozenset[str | None]]:
     """On Babelfish, what dzgrant granted: each table with its columns, None among them for the whole."""
     prefix = babelfish_records.prefix(login)
     [rows] = reader.fetch(babelfish_records.RECORDS, len(prefix), prefix)
     return dict(babelfish_records.read(value) for (value,) in rows)
-
-
-def held(reader: Reader, login: str, *, babelfish: bool) -> list[Held]:
-    if babelfish:
-        return [
-            Held(on=table, column=column, permission="SELECT", grantable=False, grantor=None)
-            for table, columns in recorded(reader, login).items()
-            for column in columns
-        ]
-    [rows] = reader.fetch(_HELD, login)
-    return [
-        Held(
-            on=Table(schema=schema, name=name) if level == 1 else schema,
-            column=column,
-            permission=permission,
-            grantable=state == "W",
-            grantor=grantor,
-        )
-        for level, schema, name, column, permission, state, grantor in rows
-    ]
 
 
 def owned(reader: Reader, login: str) -> list[str]:

@@ -12,6 +12,7 @@ from dzgrant.engines.sqlserver import catalogue, grants, removal, statements
 from dzgrant.engines.sqlserver.connections import Connections, Desk, again
 from dzgrant.engines.sqlserver.driver import connect
 from dzgrant.engines.sqlserver.failures import while_proving
+from dzgrant.engines.sqlserver.held import holdings
 from dzgrant.engines.sqlserver.sessions import open_sessions
 from dzgrant.errors import ConsumerRejected, Refused, Unsupported
 from dzgrant.model import WHOLE, Credentials, Scope, Source, Table, TablePath
@@ -116,11 +117,11 @@ def _described(desk: Desk, login: str) -> LoginState | None:
         found = catalogue.account(session, login, babelfish=session.babelfish)
         if found.sid is None:
             return None
-        held = catalogue.held(session, login, babelfish=session.babelfish)
-    tables = {one.on for one in held if isinstance(one.on, Table) and one.permission == "SELECT"}
+        held = holdings(session, login, babelfish=session.babelfish)
     return LoginState(
         marked=found.own,
         enabled=found.enabled,
-        tables=tuple(sorted(tables)),
+        tables=held.tables,
         sessions=len(open_sessions(desk, login)),
+        beyond=held.beyond,
     )

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
 from dzgrant.engines.contract import Dropped, Permit, views_in
 from dzgrant.engines.filters import view_name
 from dzgrant.engines.sqlserver import babelfish, catalogue, statements
-from dzgrant.engines.sqlserver.catalogue import Held
 from dzgrant.engines.sqlserver.connections import Desk
 from dzgrant.engines.sqlserver.failures import Blocked
 from dzgrant.engines.sqlserver.grants import NAME_BYTES, drop_unread, own
+from dzgrant.engines.sqlserver.held import Holdings, holdings
 from dzgrant.engines.sqlserver.session import Transaction
 from dzgrant.engines.sqlserver.sessions import end_sessions, unblocked
 from dzgrant.errors import AdminRejected, Misconfigured
@@ -27,19 +28,47 @@ log = structlog.get_logger(__name__)
 
 
 def revoke(desk: Desk, login: str, keep: Collection[Table], permit: Permit) -> None:
-    def strip() -> bool:
+    def strip() -> Holdings | None:
         with desk.transaction(login, permit) as transaction:
             found = catalogue.account(transaction, login, babelfish=transaction.babelfish)
             if not found.present:
-                return False
+                return None
             marker = own(login, found, permit)
-            changes = list(_revocations(transaction, login, keep)) if found.user is not None else []
+            held = holdings(transaction, login, babelfish=transaction.babelfish)
+            changes = list(_revocations(transaction, login, held, keep)) if found.user is not None else []
             transaction.commit(*changes, statements.mark(login, marker, anew=False))
-            return True
+            return held
 
-    if unblocked(strip, lambda: _clear(desk, login, permit), by=Blocked):
+    if held := unblocked(strip, lambda: _clear(desk, login, permit), by=Blocked):
+        barred = _strip_on_server(desk, login, held, permit)
         ended = end_sessions(desk, login, permit, newcomers=False)
+        if barred:
+            raise Misconfigured(
+                f"{login} was given what is the server's, and the admin login may not take it away",
+                do=f"let an administrator of the server run, in master: {'; '.join(barred)}",
+            ).about(source=desk.source)
         log.info("select_revoked", login=login, source=desk.source.key, kept=len(keep), sessions_ended=ended)
+
+
+def _strip_on_server(desk: Desk, login: str, held: Holdings, permit: Permit) -> list[str]:
+    """Takes what the login was given on the server; returns the statements that the admin may not run.
+
+    They are for master alone: the transaction with the login's lock, which is in the source's database, can't have them.
+    """
+    barred: list[str] = []
+    changes = list(held.revocations_on_server(login))
+    if not changes:
+        return barred
+    with desk.elsewhere("master") as master:
+        for change in changes:
+            permit.check(desk.limits.statement_timeout)
+            try:
+                master.fetch(change)
+            except AdminRejected:
+                raise
+            except Misconfigured:
+                barred.append(change)
+    return barred
 
 
 def _clear(desk: Desk, login: str, permit: Permit) -> None:
@@ -51,35 +80,29 @@ def _clear(desk: Desk, login: str, permit: Permit) -> None:
         end_sessions(desk, login, permit, newcomers=False)
 
 
-def _revocations(transaction: Transaction, login: str, keep: Collection[Table]) -> Iterator[str]:
+def _revocations(transaction: Transaction, login: str, held: Holdings, keep: Collection[Table]) -> Iterator[str]:
     views = catalogue.views(transaction, views_in(login), babelfish=transaction.babelfish)
     kept = {view_name(table, NAME_BYTES) for table in keep}
     stays = {view.table for view in views.views if view.table.name in kept} | set(keep)
+    # On Babelfish `held` has no permission but what dzgrant has a record of.
+    given = replace(held, here=()) if transaction.babelfish else held
+    yield from given.revocations(login, stays)
     if transaction.babelfish:
-        yield from _revocations_of_babelfish(transaction, login, stays)
-    else:
-        for one in _table_first(catalogue.held(transaction, login, babelfish=False)):
-            if not (isinstance(one.on, Table) and one.on in stays):
-                yield statements.revoke(one.permission, one.on, one.column, login, grantor=one.grantor, ever=one.grantable)
+        yield from _revocations_of_babelfish(transaction, login, held, stays)
     yield from drop_unread(views, gone={view.table for view in views.views} - stays, without=login)
 
 
-def _revocations_of_babelfish(transaction: Transaction, login: str, stays: Collection[Table]) -> Iterator[str]:
+def _revocations_of_babelfish(transaction: Transaction, login: str, held: Holdings, stays: Collection[Table]) -> Iterator[str]:
     """From every table there is, since dzgrant's records don't hold what others granted."""
-    records = catalogue.recorded(transaction, login)
     for table in catalogue.everything(transaction):
         # One that can't be parsed was never granted.
         if table not in stays and "]" not in f"{table.schema}{table.name}":
-            columns = sorted(column for column in records.get(table, ()) if column is not None)
+            columns = sorted(one.column for one in held.here if one.on == table and one.column is not None)
             for column in (None, *columns):
                 yield statements.revoke("SELECT", table, column, login, grantor=None, ever=False)
-    for table in sorted(records.keys() - stays):
-        yield babelfish.forget(login, table)
-
-
-def _table_first(held: Collection[Held]) -> list[Held]:
-    """A column's that is revoked before the table's would become an exception from it."""
-    return sorted(held, key=lambda one: one.column is not None)
+    for table in held.tables:
+        if table not in stays:
+            yield babelfish.forget(login, table)
 
 
 def drop(desk: Desk, login: str, permit: Permit) -> Dropped:
@@ -132,7 +155,10 @@ def _remove(desk: Desk, login: str, permit: Permit) -> list[str]:
         # On SQL Server all that the user was given goes with it.
         views = catalogue.views(transaction, views_in(login), babelfish=transaction.babelfish)
         unread = drop_unread(views, gone={view.table for view in views.views}, without=login)
-        changes = list(_revocations(transaction, login, ()) if transaction.babelfish else unread)
+        changes = list(unread)
+        if transaction.babelfish:
+            held = holdings(transaction, login, babelfish=True)
+            changes = list(_revocations(transaction, login, held, ()))
         if found.user is not None:
             changes.append(statements.drop_user(login))
         if found.sid is not None:

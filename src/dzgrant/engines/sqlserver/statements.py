@@ -194,19 +194,45 @@ def grantable(table: Table, admin: str) -> str:
     return _sql("GRANT SELECT ON OBJECT::{table} TO {admin} WITH GRANT OPTION", table=table, admin=admin)
 
 
-def revoke(permission: str, on: Table | str | None, column: str | None, login: str, *, grantor: str | None, ever: bool) -> str:
-    """Of an object, one of its columns, a schema (a string), or the database; `ever`: from those it gave it to, as well."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a permission may be on, beside objects: a `SCHEMA`, `USER`, `ROLE`, `LOGIN`, ... of this name."""
+
+    kind: str
+    name: str
+
+
+def revoke(
+    permission: str,
+    on: Table | Named | None,
+    column: str | None,
+    login: str,
+    *,
+    grantor: str | None,
+    ever: bool,
+    option: bool = False,
+) -> str:
+    """Of an object, one of its columns, something else, or the database (in master: the server).
+
+    `ever`: from those it gave it to, as well; `option`: only that it may give it on.
+    """
     if not _PERMISSION.fullmatch(permission):
         raise Unsupported(f"{login} holds a permission of an unknown form", do="revoke it, and report this line")
+    name: Table | str = ""
     match on:
         case Table():
-            place = " ON OBJECT::{on}" + (" ({column})" if column is not None else "")
-        case str():
-            place = " ON SCHEMA::{on}"
+            place, name = " ON OBJECT::{on}" + (" ({column})" if column is not None else ""), on
+        case Named():
+            place, name = f" ON {on.kind}::{{on}}", on.name
         case _:
             place = ""
-    words = f"REVOKE {permission}{place} FROM {{login}}" + (" CASCADE" if ever else "") + (" AS {grantor}" if grantor else "")
-    return _sql(words, on=on or "", column=column or "", login=login, grantor=grantor or "")
+    what = ("GRANT OPTION FOR " if option else "") + permission
+    words = f"REVOKE {what}{place} FROM {{login}}" + (" CASCADE" if ever else "") + (" AS {grantor}" if grantor else "")
+    return _sql(words, on=name, column=column or "", login=login, grantor=grantor or "")
+
+
+def leave_role(role: str, login: str, *, server: bool = False) -> str:
+    return _sql(f"ALTER {'SERVER ' if server else ''}ROLE {{role}} DROP MEMBER {{login}}", role=role, login=login)
 
 
 def create_schema(schema: str, owner: str) -> str:

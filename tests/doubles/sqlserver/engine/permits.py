@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from tests.doubles.sqlserver.engine.sources import lookup
 from tests.doubles.sqlserver.model import rights
 from tests.doubles.sqlserver.model.failures import SqlError
-from tests.doubles.sqlserver.model.instance import DBO
+from tests.doubles.sqlserver.model.instance import DBO, Instance
 from tests.doubles.sqlserver.model.rows import (
     DENY,
     EXCEPTION,
     GRANT,
     GRANT_OPTION,
     Database,
+    Login,
     PermissionKey,
     Thing,
     Transaction,
@@ -29,11 +30,12 @@ from tests.doubles.sqlserver.sql.statements import Permit
 if TYPE_CHECKING:
     from tests.doubles.sqlserver.engine.session import Session
 
+_ON_PRINCIPALS = ("IMPERSONATE", "CONTROL", "ALTER", "TAKE OWNERSHIP", "VIEW DEFINITION")
 _ON_COLUMNS = ("SELECT", "UPDATE", "REFERENCES")
 
 
 def permit(session: Session, transaction: Transaction, statement: Permit) -> None:
-    if statement.kind == "SERVER":
+    if statement.kind in ("SERVER", "LOGIN"):
         _on_server(session, transaction, statement)
         return
     for permission, columns in statement.permissions:
@@ -73,7 +75,22 @@ def _target(session: Session, statement: Permit, permission: str, columns: tuple
         if session.instance.database(named) is not database or not rights.is_owner(database, session.user):
             raise SqlError(15151, "find", "database", named) if statement.path else SqlError(4613)
         return "DATABASE", 0, [0], _named_grantor(session, statement) or DBO
+    if statement.kind in ("USER", "ROLE"):
+        return _principal_target(session, statement, permission)
     raise SqlError(4606, permission)
+
+
+def _principal_target(session: Session, statement: Permit, permission: str) -> tuple[str, int, list[int], int]:
+    found = session.database.user(statement.path[0])
+    if (
+        found is None
+        or (found.kind == "R") != (statement.kind == "ROLE")
+        or not rights.is_owner(session.database, session.user)
+    ):
+        raise SqlError(15151, "find", statement.kind.lower(), statement.path[0])
+    if permission not in _ON_PRINCIPALS or (permission == "IMPERSONATE" and found.kind == "R"):
+        raise SqlError(4606, permission)
+    return "DATABASE_PRINCIPAL", found.id, [0], _named_grantor(session, statement) or DBO
 
 
 def _object_target(
@@ -169,16 +186,34 @@ def _take_further(database: Database, transaction: Transaction, key: PermissionK
 
 
 def _on_server(session: Session, transaction: Transaction, statement: Permit) -> None:
+    """A REVOKE is of what its grantor gave: the session's login, or the one that AS names."""
     instance = session.instance
     if session.database.name != "master":
         raise SqlError(4621, "Permissions at the server scope can only be granted when the current database is master.")
     if not session.may("CONTROL SERVER"):
         raise SqlError(4613)
+    kind, major = "SERVER", 0
+    if statement.kind == "LOGIN":
+        kind, major = "SERVER_PRINCIPAL", _login(instance, statement.path[0]).id
+    grantor = _login(instance, statement.grantor) if statement.grantor else session.client.login
     for name in statement.grantees:
-        login = instance.login(name)
-        if login is None:
-            raise SqlError(15151, "find", "login", name)
+        grantee = _login(instance, name)
         for permission, _ in statement.permissions:
-            state = {"GRANT": GRANT_OPTION if statement.option else GRANT, "DENY": DENY, "REVOKE": None}[statement.verb]
-            key = ("SERVER", 0, login.id, permission)
-            transaction.put(instance.permissions, key, (state, session.client.login.id) if state else None)
+            key = (kind, major, grantee.id, permission)
+            before, by = instance.permissions.get(key, (None, grantor.id))
+            state: str | None = GRANT_OPTION if statement.option else GRANT
+            if statement.verb == "DENY":
+                state = DENY
+            elif statement.verb == "REVOKE":
+                if by != grantor.id:
+                    continue
+                _check_cascade(statement, before)
+                state = GRANT if statement.option and before else None
+            transaction.put(instance.permissions, key, (state, grantor.id) if state else None)
+
+
+def _login(instance: Instance, name: str) -> Login:
+    found = instance.login(name)
+    if found is None:
+        raise SqlError(15151, "find", "login", name)
+    return found

@@ -128,7 +128,8 @@ def _drop_login(session: Session, transaction: Transaction, name: str) -> None:
         raise SqlError(15174, login.name)
     if any(grantor == login.id for _, grantor in instance.permissions.values()):
         raise SqlError(15173, login.name)
-    for key in [key for key in instance.permissions if key[2] == login.id]:
+    of_login = ("SERVER_PRINCIPAL", login.id)
+    for key in [key for key in instance.permissions if key[2] == login.id or key[:2] == of_login]:
         transaction.put(instance.permissions, key, None)
     for role in [key for key in instance.role_members if key[1] == login.id]:
         transaction.put(instance.role_members, role, None)
@@ -195,7 +196,8 @@ def _drop_user(session: Session, transaction: Transaction, user: User | None, na
         raise SqlError(15421)
     if any(key.grantor == user.id for key in database.permissions):
         raise SqlError(15284)
-    for key in [key for key in database.permissions if key.grantee == user.id]:
+    of_user = ("DATABASE_PRINCIPAL", user.id)
+    for key in [key for key in database.permissions if key.grantee == user.id or (key.kind, key.major) == of_user]:
         transaction.put(database.permissions, key, None)
     for member in [pair for pair in database.members if user.id in pair]:
         transaction.put(database.members, member, None)
@@ -207,7 +209,10 @@ def _drop_user(session: Session, transaction: Transaction, user: User | None, na
 def _server_role(session: Session, transaction: Transaction, statement: RoleStatement) -> None:
     instance = session.instance
     role, member = instance.login(statement.name), instance.login(statement.other or "")
-    if role is None or role.kind != "R" or not session.may("CONTROL SERVER"):
+    # All that the double has are fixed ones: for their own members to change, and sysadmin's ("ALTER SERVER ROLE").
+    me = session.client.login
+    allowed = role is not None and (instance.is_sysadmin(me) or (role.id, me.id) in instance.role_members)
+    if role is None or role.kind != "R" or not allowed:
         raise SqlError(15151, "alter", "server role", statement.name)
     if member is None:
         raise SqlError(15151, "add", "principal", statement.other)
