@@ -59,7 +59,14 @@ class OraclePlayground(Playground):
     async def set_up(self) -> None:
         await self.server.create_database(self.schema, owner=self.admin)
 
+    @property
+    def role(self) -> str:
+        """A role of this playground's; `give_of_the_server` makes it."""
+        return f"Role of {self.schema}"
+
     async def tear_down(self) -> None:
+        if await self._has_role():
+            await self.run(f"DROP ROLE {quoted(self.role)}")
         await self.run(f"DROP USER {quoted(self.schema)} CASCADE")
 
     def table(self, name: str) -> Table:
@@ -121,6 +128,33 @@ class OraclePlayground(Playground):
 
     async def grant_elsewhere(self, login: Credentials) -> None:
         pytest.skip("an Oracle user is of one pluggable database: there is no elsewhere")
+
+    async def _has_role(self) -> bool:
+        return bool(await self.run(f"SELECT role FROM dba_roles WHERE role = '{self.role}'"))
+
+    async def give_more(self, login: Credentials, table: Table) -> set[str]:
+        """System privileges and roles are no admin's like RDS's to take."""
+        name = user(login.username)
+        await self.run(f"GRANT READ ON {self.sql(table)} TO {name} WITH GRANT OPTION")
+        await self.run(f"GRANT SELECT, INSERT, DELETE ON {self.sql(table)} TO {name}")
+        await self.run(f'GRANT UPDATE ("id") ON {self.sql(table)} TO {name}')
+        await self.run(f"GRANT EXECUTE ON rdsadmin.rdsadmin_util TO {name}")
+        rights = ("READ WITH GRANT OPTION", "SELECT", "INSERT", "DELETE", "UPDATE (id)")
+        here = {*(f"{right} on the table {table}" for right in rights), "EXECUTE on the package RDSADMIN.RDSADMIN_UTIL"}
+        return here | (await self.give_of_the_server(login) if self.admin == self.server.admin else set())
+
+    async def give_of_the_server(self, login: Credentials) -> set[str]:
+        name = user(login.username)
+        if not await self._has_role():
+            await self.run(f"CREATE ROLE {quoted(self.role)}")
+        await self.run(f"GRANT {quoted(self.role)} TO {name}")
+        await self.run(f"GRANT CREATE SESSION TO {name} WITH ADMIN OPTION")
+        await self.run(f"GRANT SELECT ANY TABLE TO {name}")
+        return {
+            f"the role {self.role}",
+            "CREATE SESSION WITH ADMIN OPTION on the whole database",
+            "SELECT ANY TABLE on the whole database",
+        }
 
     async def has_place(self, name: str) -> bool:
         return bool(await self.run(f"SELECT 1 FROM dba_users WHERE username = '{name.upper()}'"))

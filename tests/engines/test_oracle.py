@@ -8,8 +8,10 @@ from itertools import pairwise
 import pytest
 
 from dzgrant.engines.contract import Database, Readable
+from dzgrant.errors import Misconfigured
 from dzgrant.localcloud.databases import Server
-from dzgrant.model import Comparison, Operator, Scope
+from dzgrant.model import Comparison, LoginOutcome, Operator, Scope
+from tests.engines.oracle_playground import OraclePlayground
 from tests.engines.playground import OWNER, Holder, Playground, consumer
 
 
@@ -75,3 +77,48 @@ async def test_as_few_statements_as_the_documentation_says(play: Playground, dat
     await database.drop(login.username, Holder())
     counts.append(sent())
     assert [after - before for before, after in pairwise(counts)] == [12, 7, 7, 7]
+
+
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
+async def test_what_only_a_dba_may_take_is_named_and_all_else_goes(play: OraclePlayground, database: Database) -> None:
+    going, kept = await play.create_table("orders"), await play.create_table("items")
+    login = consumer()
+    await database.ensure_login(login.username, login.password, OWNER, Holder())
+    for table in (going, kept):
+        await database.grant(login.username, table, Holder())
+    more = await play.give_of_the_server(login)
+    found = await database.describe(login.username)
+    assert found
+    assert set(found.beyond) == more
+    with pytest.raises(Misconfigured) as refused:
+        await database.revoke(login.username, [kept], Holder())
+    name = login.username.upper()
+    for statement in (
+        f'let a DBA run: REVOKE "{play.role}" FROM "{name}"',
+        f'let a DBA run: REVOKE SELECT ANY TABLE FROM "{name}"',
+    ):
+        assert statement in str(refused.value)
+    left = await database.describe(login.username)
+    assert left
+    assert left.tables == (kept,)
+    # It may give that on itself, so that this went and came.
+    assert set(left.beyond) == {f"the role {play.role}", "SELECT ANY TABLE on the whole database"}
+    await database.prove(login, Readable(table=kept))
+    assert (await database.drop(login.username, Holder())).outcome is LoginOutcome.DROPPED
+
+
+async def test_a_right_to_give_on_goes_while_select_stands_in_for_read(play: Playground, database: Database) -> None:
+    kept, login = await play.create_table("orders"), consumer()
+    await database.ensure_login(login.username, login.password, OWNER, Holder())
+    await database.grant(login.username, kept, Holder())
+    await play.run(f'GRANT READ ON {play.sql(kept)} TO "{login.username.upper()}" WITH GRANT OPTION')
+    before = len(play.server.read_log())
+    await database.revoke(login.username, [kept], Holder())
+    changes = re.findall(r": ((?:GRANT|REVOKE) \w+) ON ", play.server.read_log()[before:])
+    if play.server.provider == "double":
+        assert changes == ["GRANT SELECT", "REVOKE READ", "GRANT READ", "REVOKE SELECT"]
+    found = await database.describe(login.username)
+    assert found
+    assert found.tables == (kept,)
+    assert found.beyond == ()
+    await database.prove(login, Readable(table=kept))

@@ -9,11 +9,13 @@ from dzgrant.engines.contract import Readable, views_in
 from dzgrant.engines.filters import view_name
 from dzgrant.engines.oracle import statements
 from dzgrant.engines.oracle.session import lock_id
+from dzgrant.engines.oracle.statements import More
 from dzgrant.errors import Unsupported
 from dzgrant.model import ALTERNATE, Table
 
 LOGIN = "dz_0123456789abcdef0123"
 TABLE = Table(schema="Sales", name="t to public--")
+NAMED = '"Sales"."t to public--"'
 
 
 def text(statement: statements.Statement) -> str:
@@ -22,6 +24,30 @@ def text(statement: statements.Statement) -> str:
 
 def test_logins_are_in_upper_case_and_tables_as_they_are() -> None:
     assert text(statements.grant_read(TABLE, LOGIN)) == ('GRANT READ ON "Sales"."t to public--" TO "DZ_0123456789ABCDEF0123"')
+
+
+_FILES = Table(schema="SYS", name="FILES")
+
+
+@pytest.mark.parametrize(
+    ("more", "sql", "who"),
+    [
+        (More(kind="role", right="r to public"), 'REVOKE "r to public" FROM', "a DBA"),
+        (More(kind="system", right="SELECT ANY TABLE"), "REVOKE SELECT ANY TABLE FROM", "a DBA"),
+        (More(kind="TABLE", right="UPDATE", on=TABLE, column="c", grantor="g"), f"REVOKE UPDATE ON {NAMED} FROM", '"g"'),
+        (More(kind="DIRECTORY", right="READ", on=_FILES, grantor="g"), 'REVOKE READ ON DIRECTORY "FILES" FROM', '"g"'),
+        (More(kind="MINING MODEL", right="ALTER", on=TABLE, grantor="g"), f"REVOKE ALTER ON MINING MODEL {NAMED} FROM", '"g"'),
+    ],
+)
+def test_a_revoke_names_what_was_given_on_what(more: More, sql: str, who: str) -> None:
+    found = statements.revoke_more(more, LOGIN)
+    assert text(found) == f'{sql} "DZ_0123456789ABCDEF0123"'
+    assert found.cure.startswith(f"let {who}")
+
+
+def test_a_privilege_is_words_of_the_servers() -> None:
+    with pytest.raises(Unsupported):
+        statements.revoke_more(More(kind="system", right="DBA FROM x; --"), LOGIN)
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\0b", ""])

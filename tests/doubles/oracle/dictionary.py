@@ -194,9 +194,18 @@ def _profiles(database: Database, who: Who) -> Iterator[tuple[Value, ...]]:
 
 def _tab_privs(database: Database, who: Who) -> Iterator[tuple[Value, ...]]:
     for grant in database.object_grants:
+        if grant.columns:
+            continue
         kind = database.objects[grant.owner, grant.name].kind
         given = "YES" if grant.grantable else "NO"
         yield (grant.grantee, grant.owner, grant.name, grant.grantor, grant.privilege, given, "NO", "NO", kind, "NO")
+
+
+def _col_privs(database: Database, who: Who) -> Iterator[tuple[Value, ...]]:
+    for grant in database.object_grants:
+        for column in grant.columns:
+            given = "YES" if grant.grantable else "NO"
+            yield (grant.grantee, grant.owner, grant.name, column, grant.grantor, grant.privilege, given)
 
 
 def _all_tab_privs(database: Database, who: Who) -> Iterator[tuple[Value, ...]]:
@@ -231,7 +240,7 @@ _PLAIN: dict[str, Callable[[Database, Who], Rows]] = {
     "DBA_TAB_PRIVS": _tab_privs,
     "ALL_TAB_PRIVS": _all_tab_privs,
     "USER_TAB_PRIVS": _user_tab_privs,
-    "DBA_COL_PRIVS": lambda database, who: (),
+    "DBA_COL_PRIVS": _col_privs,
     "DBA_SYS_PRIVS": _sys_privs,
     "USER_SYS_PRIVS": lambda database, who: (row for row in _sys_privs(database, who) if row[0] in (who.user, "PUBLIC")),
     "DBA_ROLE_PRIVS": _role_privs,

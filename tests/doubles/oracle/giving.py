@@ -5,7 +5,8 @@ A column list belongs to INSERT, UPDATE and REFERENCES only: Oracle grants no SE
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from tests.doubles.oracle.acting import Acting
 from tests.doubles.oracle.cursor import Cursor
@@ -16,6 +17,7 @@ from tests.doubles.oracle.state import PUBLIC, SYSTEM_PRIVILEGES, Database, Obje
 from tests.doubles.oracle.syntax import relations
 
 _ON_TABLES = ("SELECT", "READ", "INSERT", "UPDATE", "DELETE", "ALTER", "INDEX", "REFERENCES")
+_ON_COLUMNS = ("INSERT", "UPDATE", "REFERENCES")
 _ON = {"TABLE": _ON_TABLES, "VIEW": ("SELECT", "READ", "INSERT", "UPDATE", "DELETE"), "PACKAGE": ("EXECUTE",), "SYNONYM": ()}
 
 
@@ -68,25 +70,33 @@ def views_over(database: Database, thing: Thing) -> Iterator[Thing]:
             yield view
 
 
-def _object_privileges(at: Cursor) -> tuple[str, ...]:
-    """Those before ON; none where this is about system privileges or roles."""
-    found: list[str] = []
+def _object_privileges(at: Cursor) -> dict[str, tuple[str, ...]]:
+    """Those before ON, each with its columns; none where this is about system privileges or roles."""
+    found: dict[str, tuple[str, ...]] = {}
     while at.word.kind == "name":
         if at.take("ALL"):
             at.take("PRIVILEGES")
-            found.append("ALL")
+            name = "ALL"
         else:
-            found.append(at.next().text)
-        if at.sees("(") and found[-1] in ("SELECT", "READ"):
+            name = at.next().text
+        if at.sees("(") and name not in _ON_COLUMNS:
             # What comes after the privilege is taken for something that is not ON.
             raise at.fault(969)
+        columns: tuple[str, ...] = ()
+        if at.take("("):
+            columns = tuple(listed(at, lambda at: at.name(904)))
+            at.need(")")
+        found[name] = columns
         if not at.take(","):
             break
-    return tuple(found) if at.take("ON") else ()
+    return found if at.take("ON") else {}
 
 
-def _grant_object(acting: Acting, at: Cursor, privileges: tuple[str, ...]) -> None:
+def _grant_object(acting: Acting, at: Cursor, privileges: dict[str, tuple[str, ...]]) -> None:
     thing = _target(acting, at)
+    for column in {column for columns in privileges.values() for column in columns}:
+        if all(column != one.name for one in thing.columns):
+            raise Fault(904, column)
     at.need("TO")
     grantees = listed(at, _grantee)
     if at.take("WITH", "HIERARCHY", "OPTION"):
@@ -102,21 +112,23 @@ def _grant_object(acting: Acting, at: Cursor, privileges: tuple[str, ...]) -> No
             if grantable and grantee in acting.database.roles:
                 raise Fault(1926)
             _need_option_below(acting.database, thing, grantee, privilege)
-            _add(acting.database, ObjectGrant(grantee, thing.owner, thing.name, privilege, grantor, grantable))
+            columns = privileges.get(privilege, ())
+            _add(acting.database, ObjectGrant(grantee, thing.owner, thing.name, privilege, grantor, grantable, columns))
 
 
 def _add(database: Database, new: ObjectGrant) -> None:
     """A grant that is there stays, and keeps its option."""
     for place, old in enumerate(database.object_grants):
-        if (old.grantee, old.owner, old.name, old.privilege, old.grantor) == (
-            new.grantee, new.owner, new.name, new.privilege, new.grantor,
-        ):  # fmt: skip
+        if replace(old, grantable=new.grantable) == new:
             database.object_grants[place] = old if old.grantable else new
             return
     database.object_grants.append(new)
 
 
-def _revoke_object(acting: Acting, at: Cursor, privileges: tuple[str, ...]) -> None:
+def _revoke_object(acting: Acting, at: Cursor, privileges: dict[str, tuple[str, ...]]) -> None:
+    """What was given on columns goes with the table's."""
+    if any(privileges.values()):
+        raise Fault(1750)
     thing = _target(acting, at)
     at.need("FROM")
     grantees = listed(at, _grantee)
@@ -124,7 +136,7 @@ def _revoke_object(acting: Acting, at: Cursor, privileges: tuple[str, ...]) -> N
         at.need("CONSTRAINTS")
     at.take("FORCE")
     at.end()
-    everything = privileges == ("ALL",)
+    everything = [*privileges] == ["ALL"]
     for privilege in _meant(thing, privileges):
         grantors = {acting.who.user}
         if not may_give(acting.database, acting.who, thing, privilege) and not everything:
@@ -155,9 +167,9 @@ def _take(database: Database, thing: Thing, privilege: str, grantee: str, granto
     return bool(going)
 
 
-def _meant(thing: Thing, privileges: tuple[str, ...]) -> tuple[str, ...]:
+def _meant(thing: Thing, privileges: Collection[str]) -> Collection[str]:
     known = _ON[thing.kind]
-    if privileges == ("ALL",):
+    if [*privileges] == ["ALL"]:
         return known
     for privilege in privileges:
         if privilege not in _ON_TABLES and privilege != "EXECUTE":
@@ -220,7 +232,7 @@ def _require_admin(acting: Acting, name: str) -> None:
     if name in database.roles:
         allowed = holds(database, who, "GRANT ANY ROLE") or any(database.role_grants.get((one, name)) for one in who.names)
         if not allowed:
-            raise Fault(1924, name)
+            raise Fault(1932, name)
     elif not holds(database, who, "GRANT ANY PRIVILEGE") and not any(
         database.system_grants.get((one, name)) for one in who.names
     ):

@@ -103,6 +103,10 @@ _TEXTS: dict[int, tuple[str, str]] = {
         "you may not GRANT/REVOKE privileges to/from yourself",
         "Sie können keine Berechtigungen an sich selbst vergeben oder sich selbst entziehen",
     ),
+    1750: (
+        "UPDATE/REFERENCES may only be REVOKEd from the whole table, not by column",
+        "UPDATE/REFERENCES kann nur für die ganze Tabelle entzogen werden, nicht spaltenweise",
+    ),
     1756: ("quoted string not properly terminated", "Anführungsstrich fehlt bei Zeichenfolge"),
     1830: ("date format picture ends before converting entire input string", "Datumsformatstruktur endet vorzeitig"),
     1840: ("input value not long enough for date format", "Eingabewert für Datumsformat nicht lang genug"),
@@ -121,12 +125,12 @@ _TEXTS: dict[int, tuple[str, str]] = {
         "Rollenname '{0}' steht in Konflikt mit einem anderen Benutzer- oder Rollennamen",
     ),
     1922: ("CASCADE must be specified to drop '{0}'", "CASCADE muss angegeben werden, um '{0}' zu löschen"),
-    1924: ("role '{0}' not granted or does not exist", "Rolle '{0}' nicht zugeteilt oder nicht vorhanden"),
     1927: (
         "cannot REVOKE privileges you did not grant",
         "Sie können keine Berechtigungen entziehen (REVOKE), die Sie nicht vergeben haben",
     ),
     1931: ("cannot grant {0} to a role", "{0} kann keiner Rolle zugeteilt werden"),
+    1932: ("ADMIN option not granted for role '{0}'", "ADMIN-Option für Rolle '{0}' nicht zugeteilt"),
     1935: ("missing user or role name", "Benutzer- oder Rollenname fehlt"),
     1940: (
         "cannot drop a user that is currently connected",

@@ -49,7 +49,7 @@ def privileges_on(database: Database, who: Who, thing: Thing) -> set[str]:
     return {
         grant.privilege
         for grant in database.object_grants
-        if (grant.owner, grant.name) == (thing.owner, thing.name) and grant.grantee in who.names
+        if (grant.owner, grant.name) == (thing.owner, thing.name) and grant.grantee in who.names and not grant.columns
     }
 
 

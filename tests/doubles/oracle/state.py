@@ -77,6 +77,8 @@ class ObjectGrant:
     privilege: str
     grantor: str
     grantable: bool
+    columns: tuple[str, ...] = ()
+    """Those that it is on; none: the whole."""
 
 
 @dataclass(slots=True)

@@ -12,8 +12,12 @@ dzgrant's users are in the profile DZGRANT, which is their marker; it is made wi
     GRANT CREATE ANY VIEW, DROP ANY VIEW TO admin;  -- where subscriptions are filtered
     GRANT EXECUTE ON DBMS_LOCK TO admin;            -- where it can be had
 
-On RDS the master user has them, but for ALTER SYSTEM: sessions end by rdsadmin.rdsadmin_util.kill there ("Master user account
-privileges" and "Terminating a session", Amazon RDS user guide). Sessions on every instance of a cluster are found (gv$session).
+With GRANT ANY ROLE and GRANT ANY PRIVILEGE it also takes what a login was given of these by hand; without them that is told,
+with the statement that a DBA is to run.
+
+On RDS the master user has those above, but for ALTER SYSTEM: sessions end by rdsadmin.rdsadmin_util.kill there ("Master user
+account privileges" and "Terminating a session", Amazon RDS user guide). Sessions on every instance of a cluster are found
+(gv$session).
 
 Statements, each a round trip: a first grant takes 12 (login 5, grant 6, proof 1), a second table 6, a last revoke 7, each with
 its lock and its release. A new connection takes 1 of its own, the first of a source 2 more, an open session one or two.

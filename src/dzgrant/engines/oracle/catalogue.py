@@ -12,7 +12,7 @@ from dzgrant.engines.contract import Marked
 from dzgrant.engines.filters import Columns
 from dzgrant.engines.oracle.failures import gone
 from dzgrant.engines.oracle.session import Session
-from dzgrant.engines.oracle.statements import PROFILE, spelled
+from dzgrant.engines.oracle.statements import PROFILE, More, spelled
 from dzgrant.model import Table, TablePath
 
 
@@ -23,6 +23,15 @@ class Held:
     table: Table
     privilege: str
     grantor: str
+    grantable: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """As dzgrant gives it to a login."""
+        return self.privilege == "READ" and not self.grantable
+
+    def __str__(self) -> str:
+        return f"{self.privilege}{' WITH GRANT OPTION' if self.grantable else ''} on the table {self.table}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +45,33 @@ class Account:
     may_connect: bool
     held: tuple[Held, ...]
     """In order."""
+    more: tuple[More, ...]
+    """In order: what dzgrant gives to nobody, and lets no table be read as `held` does."""
 
     @property
     def tables(self) -> tuple[Table, ...]:
         return tuple(sorted({one.table for one in self.held}))
 
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """What else a login was given than it gets from dzgrant."""
+        return tuple(sorted({*(str(one) for one in self.held if not one.plain), *map(str, self.more)}))
 
-# READ on a directory is of files.
+
+# A column's right is revoked with the table's.
 _ACCOUNT = """
-SELECT 'account', profile, account_status, NULL, NULL FROM dba_users WHERE username = :login
+SELECT 'account', profile, account_status, NULL, NULL, NULL, NULL FROM dba_users WHERE username = :login
 UNION ALL
-SELECT 'connect', NULL, NULL, NULL, NULL FROM dba_sys_privs WHERE grantee = :login AND privilege = 'CREATE SESSION'
+SELECT 'system', privilege, admin_option, NULL, NULL, NULL, NULL FROM dba_sys_privs WHERE grantee = :login
 UNION ALL
-SELECT 'table', owner, table_name, privilege, grantor FROM dba_tab_privs
- WHERE grantee = :login AND privilege IN ('READ', 'SELECT') AND type <> 'DIRECTORY'
+SELECT 'role', granted_role, NULL, NULL, NULL, NULL, NULL FROM dba_role_privs WHERE grantee = :login
+UNION ALL
+SELECT type, owner, table_name, privilege, grantor, grantable, NULL FROM dba_tab_privs WHERE grantee = :login
+UNION ALL
+SELECT 'TABLE', owner, table_name, privilege, grantor, grantable, column_name FROM dba_col_privs WHERE grantee = :login
 """
+# READ on a directory is of files, SELECT on a sequence of numbers.
+_UNREADABLE = frozenset({"DIRECTORY", "SEQUENCE"})
 
 
 async def account(session: Session, login: str) -> Account | None:
@@ -60,18 +81,32 @@ async def account(session: Session, login: str) -> Account | None:
     if not users:
         return None
     [(profile, status)] = users
-    held = (
-        Held(table=Table(schema=owner, name=name), privilege=privilege, grantor=grantor)
-        for kind, owner, name, privilege, grantor in rows
-        if kind == "table"
-    )
+    given = [one for row in rows if (one := _given(row)) is not None]
     return Account(
         marked=profile == PROFILE,
         enabled="LOCKED" not in status,
         two_passwords="IN ROLLOVER" in status,
-        may_connect=any(kind == "connect" for kind, *_ in rows),
-        held=tuple(sorted(held)),
+        may_connect=any((kind, privilege) == ("system", "CREATE SESSION") for kind, privilege, *_ in rows),
+        held=tuple(sorted(one for one in given if isinstance(one, Held))),
+        more=tuple(sorted((one for one in given if isinstance(one, More)), key=str)),
     )
+
+
+def _given(row: tuple[Any, ...]) -> Held | More | None:
+    """None for what is no privilege, and for CREATE SESSION as dzgrant gives it."""
+    kind, first, second, privilege, grantor, grantable, column = row
+    match kind:
+        case "account":
+            return None
+        case "role":
+            return More(kind=kind, right=first)
+        case "system":
+            option = second == "YES"
+            return More(kind=kind, right=first, option=option) if option or first != "CREATE SESSION" else None
+    table, option = Table(schema=first, name=second), grantable == "YES"
+    if privilege in {"READ", "SELECT"} and kind not in _UNREADABLE:
+        return Held(table=table, privilege=privilege, grantor=grantor, grantable=option)
+    return More(kind=kind, right=privilege, on=table, column=column, grantor=grantor, option=option)
 
 
 _MARKED = "SELECT username FROM dba_users WHERE profile = :profile"

@@ -150,7 +150,9 @@ class OracleDatabase:
             if found is None:
                 return None
             sessions = len(await session.sessions(login))
-        return LoginState(marked=found.marked, enabled=found.enabled, tables=found.tables, sessions=sessions)
+        return LoginState(
+            marked=found.marked, enabled=found.enabled, tables=found.tables, sessions=sessions, beyond=found.beyond
+        )
 
     @again
     async def marked(self) -> tuple[Marked, ...]:

@@ -11,6 +11,7 @@ TLS protects it on the way, and the server writes `IDENTIFIED BY *` to its audit
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -124,10 +125,57 @@ def grant_read(table: Table, login: str, *, grantable: bool = False) -> Statemen
     return _on_table(f"GRANT READ ON {named(table)} TO {_user(login)}{option}", table)
 
 
+def grant_select(table: Table, login: str) -> Statement:
+    """For as long as READ is away."""
+    return _on_table(f"GRANT SELECT ON {named(table)} TO {_user(login)}", table)
+
+
 def revoke(privilege: str, table: Table, login: str, grantor: str) -> Statement:
     """`privilege` is READ or SELECT."""
     sql = f"REVOKE {privilege} ON {named(table)} FROM {_user(login)}"
     return Statement(sql=SecretStr(sql), cure=f"let {identifier(grantor)}, who granted it, run: {sql}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class More:
+    """A right that a login was given, and that dzgrant gives to nobody."""
+
+    kind: str
+    """`system`, `role`, or the type of the object that it is on."""
+    right: str
+    """The privilege; of a role its name."""
+    on: Table | None = None
+    column: str | None = None
+    grantor: str | None = None
+    option: bool = False
+    """It may be given on."""
+
+    def __str__(self) -> str:
+        if self.kind == "role":
+            return f"the role {self.right}"
+        right = self.right + (f" ({self.column})" if self.column else "")
+        if self.on is None:
+            return f"{right}{' WITH ADMIN OPTION' if self.option else ''} on the whole database"
+        return f"{right}{' WITH GRANT OPTION' if self.option else ''} on the {self.kind.lower()} {self.on}"
+
+
+_WITHOUT_SCHEMA = frozenset({"DIRECTORY", "EDITION", "USER"})
+_WITH_TYPE = frozenset({"MINING MODEL", "SQL TRANSLATION PROFILE"})
+# As the dictionary names them; so words that it says are no way to another statement.
+_RIGHT = re.compile(r"[A-Z][A-Z ]*", re.ASCII)
+
+
+def revoke_more(more: More, login: str) -> Statement:
+    """An object's for the grantor's, or for the owner's; a system privilege or a role whoever granted it."""
+    if more.kind != "role" and not _RIGHT.fullmatch(more.right):
+        raise Unsupported(f"{login} holds a privilege of an unknown form", do="revoke it, and report this line")
+    sql = f"REVOKE {identifier(more.right) if more.kind == 'role' else more.right}"
+    if more.on is not None:
+        kind = f"{more.kind} " if more.kind in _WITHOUT_SCHEMA | _WITH_TYPE else ""
+        sql += f" ON {kind}{identifier(more.on.name) if more.kind in _WITHOUT_SCHEMA else named(more.on)}"
+    sql += f" FROM {_user(login)}"
+    who = f"{identifier(more.grantor)}, who granted it," if more.grantor else "a DBA"
+    return Statement(sql=SecretStr(sql), cure=f"let {who} run: {sql}")
 
 
 def create_view(view: Table, select: str) -> Statement:
