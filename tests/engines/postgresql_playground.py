@@ -120,7 +120,12 @@ class PostgresqlPlayground(Playground):
                 f"{role} TO {login.username} WITH ADMIN OPTION",
             ):
                 await run(f"GRANT {given}")
+        attributes = ["CREATEDB", "CREATEROLE"]
+        if self.admin == self.server.admin:
+            attributes += ["SUPERUSER", "REPLICATION", "BYPASSRLS"]
+        await self.run(f"ALTER ROLE {login.username} {' '.join(attributes)}")
         return {
+            *(f"the attribute {attribute}" for attribute in attributes),
             f"INSERT, UPDATE on TABLE {schema}.{table.name}",
             f"GRANT OPTION FOR SELECT on TABLE {schema}.{table.name}",
             f"CREATE on SCHEMA {schema}",

@@ -249,6 +249,25 @@ async def test_what_another_grantor_gave_and_the_admin_cannot_take_is_named(play
     assert not await play.can_log_in(login)
 
 
+@pytest.mark.parametrize("admin", ["rds-like"], indirect=True)
+async def test_an_attribute_that_the_admin_cannot_take_is_named(play: Playground, database: Database) -> None:
+    going, kept = await play.create_table("orders"), await play.create_table("items")
+    login = await given(database, going, kept)
+    await play.run(f"ALTER ROLE {login.username} BYPASSRLS REPLICATION")
+    found = await database.describe(login.username)
+    assert found
+    assert found.beyond == ("the attribute BYPASSRLS", "the attribute REPLICATION")
+    with pytest.raises(Misconfigured, match=f'ALTER ROLE "{login.username}" NOBYPASSRLS as a superuser'):
+        await database.revoke(login.username, [kept], Holder())
+    assert not await play.can_read(login, going)
+    await database.prove(login, Readable(table=kept))
+    await play.run(f"ALTER ROLE {login.username} SUPERUSER")
+    with pytest.raises(Misconfigured, match=f'let a superuser run: ALTER ROLE "{login.username}" NOSUPERUSER'):
+        await database.revoke(login.username, [kept], Holder())
+    await play.run(f"ALTER ROLE {login.username} NOSUPERUSER NOBYPASSRLS NOREPLICATION")
+    await database.revoke(login.username, [kept], Holder())
+
+
 async def test_access_through_a_role_is_reported(play: Playground, database: Database) -> None:
     table = await play.create_table("orders")
     login, role = await given(database), consumer().username

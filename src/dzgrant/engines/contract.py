@@ -101,7 +101,7 @@ class LoginState:
     sessions: int
     beyond: tuple[str, ...] = ()
     """What else it was given, for a person: other rights, also to give on; on a schema, a database, a routine, the server; a
-    role. dzgrant gives nothing of the kind, and `revoke` takes it."""
+    role, an attribute of the login. dzgrant gives nothing of the kind, and `revoke` takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from dzgrant.engines.contract import views_in
 from dzgrant.engines.marker import Marker
+from dzgrant.engines.postgresql import statements
 from dzgrant.engines.postgresql.statements import grant_connect, grant_select, grant_usage
 from dzgrant.model import Table
 
@@ -88,7 +89,7 @@ WHERE d.datname = current_database()
 # when there is none. The second value names the schema of its views. `pg_shdepend` is indexed by the role, so the size
 # of the catalogue doesn't matter.
 HELD = """
-WITH login AS (SELECT oid, rolcanlogin FROM pg_roles WHERE rolname = $1),
+WITH login AS (SELECT * FROM pg_roles WHERE rolname = $1),
 dependency AS (
   SELECT s.classid, s.objid, s.objsubid, s.deptype, s.dbid, d.datname, s.dbid IN (0, here.oid) AS here
   FROM login JOIN pg_shdepend s ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = login.oid
@@ -145,6 +146,19 @@ held AS (
   -- From 16 on it matters who gave a role; what a superuser gave counts as the first one's, and theirs is to take it.
   LATERAL (SELECT current_setting('server_version_num')::int >= 160000 AS named) v
   WHERE r.rolname <> 'rds_iam'
+  UNION ALL
+  SELECT 'attribute', NULL, NULL, NULL, 'a superuser', me.rolsuper OR me.rolcreaterole AND NOT login.rolsuper AND CASE
+      WHEN current_setting('server_version_num')::int < 160000 THEN word LIKE 'CREATE%' AND NOT login.rolreplication
+      ELSE mine AND pg_has_role(login.oid, 'MEMBER WITH ADMIN OPTION') END,
+    false, false, word, NULL
+  FROM login JOIN pg_roles me ON me.rolname = current_user,
+  -- From 16 on one that has the attribute itself takes it from a login that it administers.
+  LATERAL (VALUES
+    ('SUPERUSER', login.rolsuper, false), ('CREATEROLE', login.rolcreaterole, true),
+    ('CREATEDB', login.rolcreatedb, me.rolcreatedb), ('REPLICATION', login.rolreplication, me.rolreplication),
+    ('BYPASSRLS', login.rolbypassrls, me.rolbypassrls)
+  ) AS attribute (word, given, mine)
+  WHERE given
   UNION ALL
   SELECT 'owned', NULL, pg_describe_object(classid, objid, objsubid), NULL, NULL, NULL, NULL, NULL, NULL, NULL
   FROM dependency WHERE deptype = 'o' AND here
@@ -218,15 +232,16 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privilege:
-    """What one grantor gave the login on one thing; a role is given as it is."""
+    """What one grantor gave the login on one thing; a role, or an attribute of the login, is given as it is."""
 
     schema: str | None
     """Of a table (or a sequence), or the schema that it is."""
     table: Table | None
     thing: str | None
-    """As the server quotes it: `TABLE shop.orders`; None for a role."""
+    """As the server quotes it: `TABLE shop.orders`; None for a role or an attribute."""
     rights: str
-    """`INSERT, UPDATE`, `GRANT OPTION FOR SELECT`, or the name of the role."""
+    """`INSERT, UPDATE`, `GRANT OPTION FOR SELECT`, the name of the role, or `CREATEDB`."""
+    attribute: bool
     usual: bool
     """dzgrant gives the like: SELECT on a table, USAGE of its schema, CONNECT to this database."""
     selects: bool
@@ -241,7 +256,14 @@ class Privilege:
 
     @property
     def name(self) -> str:
-        return f"{self.rights} on {self.thing}" if self.thing else f"the role {self.rights}"
+        if self.thing:
+            return f"{self.rights} on {self.thing}"
+        return f"the {'attribute' if self.attribute else 'role'} {self.rights}"
+
+    def revocation(self, login: str) -> str:
+        if self.attribute:
+            return statements.take_attribute(self.rights, login)
+        return statements.revoke(self.rights, self.thing, login)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,9 +301,14 @@ class Holdings:
         )
 
     @property
+    def beyond_reach(self) -> bool:
+        """A superuser that none but a superuser can change, or end a session of."""
+        return any(one.attribute and one.rights == "SUPERUSER" and not one.revocable for one in self.privileges)
+
+    @property
     def obstacles(self) -> tuple[str, ...]:
         """Why the login can't be dropped by this admin, as far as this database goes."""
-        # A role goes with the login; what is the server's can't be told to be in the way.
+        # A role or an attribute goes with the login; what is the server's can't be told to be in the way.
         barred = (f"holds {one}" for one in self.privileges if one.thing and not one.revocable)
         return (*(f"owns {one}" for one in self.owned), *barred)
 
@@ -296,7 +323,7 @@ async def holdings(fetch: Callable[..., Awaitable[list[Any]]], login: str) -> Ho
     return Holdings.read(await fetch(HELD, login, views_in(login)))
 
 
-_GIVEN = frozenset({"table", "schema", "database", "routine", "role"})
+_GIVEN = frozenset({"table", "schema", "database", "routine", "role", "attribute"})
 
 
 def _names(rows: Iterable[Any], kind: Literal["owned", "elsewhere"]) -> tuple[str, ...]:
@@ -309,6 +336,7 @@ def _privilege(row: Any) -> Privilege:
         table=Table(schema=row["schema"], name=row["name"]) if row["kind"] == "table" else None,
         thing=row["thing"],
         rights=row["rights"],
+        attribute=row["kind"] == "attribute",
         usual=row["usual"],
         selects=row["selects"],
         by=row["by"],

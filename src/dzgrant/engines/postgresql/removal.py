@@ -34,6 +34,10 @@ async def revoke(connections: Connections, login: str, keep: Collection[Table], 
             if (held := await holdings(transaction.fetch, login)) is None:
                 return False
             marker = admitted(login, held.marker, permit)
+            if held.beyond_reach:
+                raise Misconfigured(
+                    f"{login} was made a superuser", do=f"let a superuser run: {statements.take_attribute('SUPERUSER', login)}"
+                ).about(source=connections.source)
             await transaction.commit(*revocations(login, _going(held, kept)), statements.mark(login, marker))
             return True
 
@@ -48,7 +52,7 @@ async def revoke(connections: Connections, login: str, keep: Collection[Table], 
         await views.sweep(connections, login, permit)
     # A REVOKE by one who may not revoke only warns.
     if remaining := _going(left, kept):
-        words = "; ".join(f"{statements.revoke(one.rights, one.thing, login)} as {one.by}" for one in remaining)
+        words = "; ".join(f"{one.revocation(login)} as {one.by}" for one in remaining)
         raise Misconfigured(
             f"{login} holds what others granted: {', '.join(map(str, remaining))}", do=f"run as them: {words}"
         ).about(source=connections.source)
@@ -168,7 +172,7 @@ def revocations(login: str, privileges: Iterable[Privilege]) -> Iterator[str]:
     for one in going:
         if one.act_as:
             yield statements.act_as(one.act_as)
-        yield statements.revoke(one.rights, one.thing, login)
+        yield one.revocation(login)
         if one.act_as:
             yield statements.ACT_AS_ONESELF
 

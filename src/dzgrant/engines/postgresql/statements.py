@@ -158,6 +158,11 @@ def revoke(rights: str, thing: str | None, login: str) -> str:
     return words + _sql("{login}", login=login)
 
 
+def take_attribute(attribute: str, login: str) -> str:
+    """`attribute` is a word of the server's: CREATEDB."""
+    return _sql(f"ALTER ROLE {{login}} NO{attribute}", login=login)
+
+
 def act_as(role: str) -> str:
     """Only the grantor can revoke; GRANTED BY takes no other role than the current one (PostgreSQL manual, REVOKE)."""
     return _sql("SET LOCAL ROLE {role}", role=role)
