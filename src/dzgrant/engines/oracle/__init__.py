@@ -19,8 +19,9 @@ On RDS the master user has those above, but for ALTER SYSTEM: sessions end by rd
 account privileges" and "Terminating a session", Amazon RDS user guide). Sessions on every instance of a cluster are found
 (gv$session).
 
-Statements, each a round trip: a first grant takes 12 (login 5, grant 6, proof 1), a second table 6, a last revoke 7, each with
-its lock and its release. A new connection takes 1 of its own, the first of a source 2 more, an open session one or two.
+Statements, each a round trip: a first grant takes 12 (login 5, grant 6, proof 1), a second table 7 (6, 1), a last revoke
+7, each with its lock and its release. A new connection takes 1 of its own, the first of a source 2
+more, an open session one or two.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ is transactional here: one transaction holds the login's application lock in the
 its marker, changes access and raises the fence. The marker is an extended property of the database; the login's SID is
 derived from its name, so that it is the same on each replica of an availability group, and dzgrant knows it by that too.
 
-Batches sent: a first grant takes 11 (login 3, grant 7, proof 1), a second table 7, a last revoke 10, and one more where
+Batches sent: a first grant takes 11 (login 3, grant 7, proof 1), a second table 8 (7, 1), a last revoke 10, and one more where
 the server has other databases; a revoke that keeps other tables 6. Open sessions add two or more. A new connection asks
 one of its own.
 
