@@ -39,6 +39,7 @@ from dzgrant.localcloud.places import (
     TABLE,
 )
 from dzgrant.model import AccountId
+from dzgrant.protection import LOOK_SECONDS
 from tests.engines.playgrounds import PLAYGROUNDS
 from tests.system import daemon
 from tests.system.cloud import Cloud
@@ -111,7 +112,10 @@ async def _play(story: Story, dzgrant: Callable[..., Any]) -> None:
     clients, invoices = await story.play.create_table("clients"), await story.play.create_table("invoices")
     failing = c.Match(services=("glue",), agent="dzgrant")
     control.do(c.Fail(status=400, code="ConcurrentModificationException", match=failing))
+    # So long in work that the task asks ECS for protection meanwhile.
+    control.do(c.Latency(milliseconds=1.5 * LOOK_SECONDS * 1000 / 10))
     first = await story.granted(clients)
+    control.do(c.Latency(milliseconds=0))
     login = story.secret().credentials
     admin = {"username": story.play.admin.username, "password": story.play.admin.password.get_secret_value()}
     cloud.client("secretsmanager", PRODUCER).create_secret(Name=LISTED, SecretString=json.dumps(admin))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,11 @@ def test_a_federated_catalogue_is_not_taken_for_the_accounts_own(form: object) -
     found = read(json.dumps({"GlueTableForm": form}))
     assert found
     assert (found.account, found.catalog) == ("222222222222", "222222222222:federated")
+
+
+def test_a_slash_in_a_tables_name_is_no_catalogues_end() -> None:
+    named = {**FORM, "tableName": "orders/old: all", "tableArn": f"{ARN}/old: all"}
+    assert read(json.dumps({"GlueTableForm": named})) == replace(EXPECTED, table="orders/old: all")
 
 
 def test_files_are_no_asset() -> None:

@@ -80,7 +80,13 @@ def _identity(form: _GlueTableForm) -> tuple[str, str, str | None, str, str] | N
     """Account, Region, federated catalogue, database and table; the form's own members before its ARN's."""
     # arn:<partition>:glue:<region>:<account>:table/[<catalogue>/...]<database>/<table>
     _, _, _, arn_region, arn_account, resource = [*(form.arn or "").split(":", 5), *[""] * 6][:6]
-    *catalogue, arn_database, arn_table = ["", "", *resource.split("/")[1:]]
+    path = resource.partition("/")[2]
+    # A table's name may hold a slash, so that only what is known of it tells where the catalogue ends.
+    told = f"{form.database}/{form.table}" if form.database and form.table else None
+    if told and path.endswith(told):
+        *catalogue, arn_database, arn_table = [path.removesuffix(told).strip("/"), "", ""]
+    else:
+        *catalogue, arn_database, arn_table = ["", "", *path.split("/")]
     account, _, name = (form.catalog or arn_account).partition(":")
     name = name or "/".join(filter(None, catalogue))
     region, database, table = form.region or arn_region, form.database or arn_database, form.table or arn_table

@@ -36,7 +36,7 @@ def reconcile(subscription: str | None, domain: str | None, *, logged: bool, rep
     else:
         console().print(_drawn(found) if found else "nothing to mend")
         console().print(str(tally))
-    return all(one.repaired for one in found)
+    return all(one.repaired or not one.ours for one in found)
 
 
 async def _every(sweeping: Sweep, places: Sequence[str]) -> tuple[list[Finding], Tally]:

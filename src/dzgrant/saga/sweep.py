@@ -39,6 +39,8 @@ class Finding:
     repaired: bool
     reason: str | None
     """Why it was not."""
+    ours: bool = True
+    """Not: an orphan that may be another dzgrant's, which is told and left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,7 @@ class Sweep:
                 repaired = reason is None
             except DzgrantError as error:
                 reason = str(error)
-        found = Finding(drift=orphan.drift, repaired=repaired, reason=reason)
+        found = Finding(drift=orphan.drift, repaired=repaired, reason=reason, ours=orphan.record is not None)
         await self._reporter.drift(found.drift, repaired=repaired, reason=reason)
         return Swept(findings=(found,))
 

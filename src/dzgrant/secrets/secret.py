@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr
@@ -31,8 +31,6 @@ MARK = "dzgrant"
 _ENGINE_WORDS = {"postgresql": "postgres"}
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _NOTHING: Mapping[str, str] = {}
-# What the worker's clock and AWS's may differ by.
-_CLOCKS = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +138,7 @@ class Secret:
         if not self._tags().items() <= found.tags.items():
             await self._ask(self._client.tag_resource(SecretId=self.name, Tags=_listed(self._tags())), "tagged")
         current = None if found.scheduled else await self.read()
-        if current and since and current.since and current.since < since - _CLOCKS:
+        if current and since and current.since and current.since < since:
             # Whoever restored it got no further.
             await self._unlabel(found.pending)
             current = None
