@@ -26,7 +26,7 @@ check: .venv/.installed ## formatting, lint, types, import arrows
 	$(BIN)/lint-imports
 
 test: check ## every check and every test, against real servers
-	$(BIN)/pytest --numprocesses logical --dist loadfile
+	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 test-containers: .venv/.installed ## the same tests, with the database servers from Docker
 	DZGRANT_TEST_SERVERS=containers $(BIN)/pytest
